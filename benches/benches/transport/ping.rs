@@ -1,0 +1,175 @@
+//! Round trips of 64 bytes: two services that answer each other, against two bare sockets, in one
+//! runtime.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use skychat_proto::ids::ServiceId;
+use skychat_transport::{
+    Anyone, Backend, CloseReason, Link, LinkConfig, Listener, ListenerLimits, Service, Violation,
+    dial,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use crate::frames::{hello, identity};
+use crate::net::runtime;
+use crate::sample::{head, in_turn, line, median};
+
+const TRIPS: usize = 4000;
+const PING: [u8; 64] = [0x5a; 64];
+
+/// The side that was dialled answers; the other one goes on until it has all its trips.
+struct Player {
+    link: Link,
+    times: Vec<f64>,
+    sent: Instant,
+    done: mpsc::Sender<Vec<f64>>,
+}
+
+impl Player {
+    fn ping(&mut self) {
+        self.sent = Instant::now();
+        self.link.try_send(ServiceId::RANGE, &[&PING]).unwrap();
+    }
+}
+
+impl Service for Player {
+    fn message(&mut self, service: ServiceId, message: &[u8]) -> Result<(), Violation> {
+        if self.link.inbound() {
+            self.link.try_send(service, &[message]).unwrap();
+            return Ok(());
+        }
+        self.times.push(self.sent.elapsed().as_secs_f64());
+        if self.times.len() < TRIPS {
+            self.ping();
+        } else {
+            let times = std::mem::replace(&mut self.times, Vec::with_capacity(TRIPS));
+            self.done.try_send(times).unwrap();
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) {}
+
+    fn closed(&mut self, _: &CloseReason) {}
+}
+
+struct Match {
+    link: Link,
+    done: mpsc::Receiver<Vec<f64>>,
+    _listener: Listener,
+}
+
+impl Match {
+    async fn new(backend: Backend) -> Self {
+        let config = |n| LinkConfig::new(identity(n, backend), hello, Anyone);
+        let (ann, bob) = (config(1), config(2));
+        let (report, done) = mpsc::channel(1);
+        let report = Mutex::new(report);
+        let factory = Arc::new(move |link: &Link| Player {
+            link: link.clone(),
+            times: Vec::with_capacity(TRIPS),
+            sent: Instant::now(),
+            done: report.lock().unwrap().clone(),
+        });
+        let any = ([127, 0, 0, 1], 0).into();
+        let limits = ListenerLimits::default();
+        let listener = Listener::bind(any, &bob, Arc::clone(&factory), limits).unwrap();
+        let peer = bob.identity.public();
+        let link = dial(listener.local_addr(), peer, &ann, factory).await.unwrap();
+        Match {
+            link,
+            done,
+            _listener: listener,
+        }
+    }
+
+    async fn play(&mut self) -> Vec<f64> {
+        // The first trip begins here; its time is one of many.
+        self.link.try_send(ServiceId::RANGE, &[&PING]).unwrap();
+        self.done.recv().await.unwrap()
+    }
+}
+
+/// The same over bare sockets.
+struct Bare(TcpStream);
+
+impl Bare {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        client.set_nodelay(true).unwrap();
+        server.set_nodelay(true).unwrap();
+        tokio::spawn(async move {
+            let mut buffer = [0; 64];
+            while server.read_exact(&mut buffer).await.is_ok() {
+                server.write_all(&buffer).await.unwrap();
+            }
+        });
+        Bare(client)
+    }
+
+    async fn play(self) -> (Self, Vec<f64>) {
+        let Bare(mut stream) = self;
+        let played = tokio::spawn(async move {
+            let mut times = Vec::with_capacity(TRIPS);
+            let mut buffer = [0; 64];
+            for _ in 0..TRIPS {
+                let sent = Instant::now();
+                stream.write_all(&PING).await.unwrap();
+                stream.read_exact(&mut buffer).await.unwrap();
+                times.push(sent.elapsed().as_secs_f64());
+            }
+            (Bare(stream), times)
+        });
+        played.await.unwrap()
+    }
+}
+
+pub(crate) fn compare() {
+    // Two workers leave it to the scheduler whether both ends share one; one worker says it. The
+    // second is the harder comparison: no time is lost on waking another core.
+    for (workers, name) in [(2, "2 workers"), (1, "1 worker")] {
+        compare_on(workers, name);
+    }
+}
+
+fn compare_on(workers: usize, name: &str) {
+    let runtime = runtime(workers);
+    let mut bare = Some(runtime.block_on(Bare::new()));
+    let mut links = [Backend::AwsLc, Backend::RustCrypto]
+        .map(|backend| runtime.block_on(Match::new(backend)));
+    let mut p99: [Vec<f64>; 3] = Default::default();
+    let [raw, aws_lc, rust_crypto] = in_turn(25, |candidate| {
+        let times = match candidate {
+            0 => {
+                let (back, times) = runtime.block_on(bare.take().unwrap().play());
+                bare = Some(back);
+                times
+            }
+            n => runtime.block_on(links[n - 1].play()),
+        };
+        let mut sorted = times.clone();
+        sorted.sort_by(f64::total_cmp);
+        p99[candidate].push(sorted[sorted.len() * 99 / 100]);
+        median(times)
+    });
+    let title = format!("ping-pong, 64 bytes, one runtime, {name}: p50 (p99)");
+    head(&title, "of raw");
+    for (n, (name, p50, target)) in [
+        ("raw TCP", raw, ""),
+        ("aws-lc", aws_lc, "<= 1.30"),
+        ("rust-crypto", rust_crypto, "(no target)"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let p99 = median(p99[n].clone());
+        let figure = format!("{:.2} us ({:.1})", p50 * 1e6, p99 * 1e6);
+        line(name, &figure, p50 / raw, target);
+    }
+    println!();
+}

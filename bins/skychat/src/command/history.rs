@@ -1,0 +1,48 @@
+//! `skychat history`: what was said.
+
+use skychat_api::{History, V1};
+use skychat_client::{Client, HistoryQuery};
+
+use super::listen::line;
+use crate::failure::Failure;
+use crate::flags;
+use crate::screen::Screen;
+
+/// Messages the daemon gives in one page at most.
+const PAGE: u32 = 256;
+
+pub(super) async fn run(
+    client: &Client,
+    history: flags::History,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    let mut all = History {
+        v: V1,
+        messages: Vec::new(),
+        before: history.before,
+    };
+    let mut left = history.limit;
+    // The daemon gives pages; what was asked for may be several.
+    while left > 0 {
+        let page = client
+            .history(HistoryQuery {
+                peer: history.peer.key,
+                before: all.before,
+                limit: Some(left.min(PAGE)),
+            })
+            .await?;
+        left = left.saturating_sub(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
+        all.messages.extend(page.messages);
+        all.before = page.before;
+        if all.before.is_none() {
+            break;
+        }
+    }
+    if screen.is_json() {
+        return screen.document(&all);
+    }
+    for message in all.messages.iter().rev() {
+        screen.line(line(message))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The command line of the daemon.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::settings::{Layer, Whitelist};
+
+/// The Skychat daemon: talks to peers directly, end-to-end encrypted, addressed by public key.
+///
+/// Settings are looked for as a flag, then in the environment (SKYCHAT_TCP_LISTEN for
+/// --tcp-listen, and so on), then in config.toml of the data directory, then there is a default.
+#[derive(Debug, Parser)]
+#[command(name = "skychatd", version, max_term_width = 100)]
+pub(crate) struct Flags {
+    /// Where everything is kept: identity, journal, token, config.toml.
+    #[arg(long, value_name = "DIR", env = "SKYCHAT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// The daemon always runs by itself; accepted and changes nothing.
+    #[arg(long)]
+    pub(crate) standalone: bool,
+
+    /// Listen for links here; `:PORT` means every address. May be given several times. Default
+    /// :8801, or a free port when that is taken.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) tcp_listen: Vec<String>,
+
+    /// Keep a link to this peer. May be given several times.
+    #[arg(long, value_name = "tcp://KEY@HOST:PORT", value_delimiter = ',')]
+    pub(crate) tcp_peer: Vec<String>,
+
+    /// Admit links from these keys only: keys separated by commas, or @FILE with a key a line (an
+    /// empty file admits nobody). Without it anybody may open a link.
+    #[arg(long, value_name = "KEYS|@FILE", allow_hyphen_values = true)]
+    pub(crate) tcp_whitelist: Option<String>,
+
+    /// Admit nobody but the whitelist, not even members of group spaces.
+    #[arg(long)]
+    pub(crate) tcp_whitelist_strict: bool,
+
+    /// Accepted: feeds always run.
+    #[arg(long)]
+    pub(crate) cxo: bool,
+
+    /// A further address to listen for links.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) cxo_listen: Vec<String>,
+
+    /// A further peer to keep a link to; the scheme may be left out.
+    #[arg(long, value_name = "KEY@HOST:PORT", value_delimiter = ',')]
+    pub(crate) cxo_peer: Vec<String>,
+
+    /// Where the HTTP control surface listens; `:PORT` means loopback, `*:PORT` every address.
+    /// Default 127.0.0.1:8002, or a free port when that is taken.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) addr: Option<String>,
+
+    /// Answer HTTP requests to this Host too, beside loopback names. May be given several times.
+    #[arg(long, value_name = "NAME[:PORT]", value_delimiter = ',')]
+    pub(crate) http_host: Vec<String>,
+
+    /// Take HTTP requests from pages of this origin. May be given several times.
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) http_origin: Vec<String>,
+
+    /// Listen for HTTP beyond loopback although nothing encrypts it: I know what I do.
+    #[arg(long)]
+    pub(crate) i_know: bool,
+
+    /// A JSON file; only its `sk`, the secret key, is read.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The secret key, 64 hex digits. Others on this machine may see it; prefer the key file.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) sk: Option<String>,
+
+    /// A fresh identity and a store in memory, for this run only.
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+
+    /// Keep messages in memory only.
+    #[arg(long)]
+    pub(crate) no_persist: bool,
+
+    /// What to log: error, warn, info, debug, trace, or filters like `info,skychat_core=debug`.
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log_level: Option<String>,
+
+    /// Log as JSON, and say where the daemon listens as one JSON document on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Flags {
+    /// What was said on the command line, as a layer of settings.
+    pub(crate) fn layer(&self) -> Layer {
+        let list = |values: &[String]| (!values.is_empty()).then(|| values.to_vec());
+        let flag = |given: bool| given.then_some(true);
+        Layer {
+            tcp_listen: list(&self.tcp_listen),
+            tcp_peer: list(&self.tcp_peer),
+            tcp_whitelist: self.tcp_whitelist.clone().map(Whitelist::Text),
+            tcp_whitelist_strict: flag(self.tcp_whitelist_strict),
+            cxo: flag(self.cxo),
+            cxo_listen: list(&self.cxo_listen),
+            cxo_peer: list(&self.cxo_peer),
+            addr: self.addr.clone(),
+            http_host: list(&self.http_host),
+            http_origin: list(&self.http_origin),
+            i_know: flag(self.i_know),
+            no_persist: flag(self.no_persist),
+            log_level: self.log_level.clone(),
+            json: flag(self.json),
+        }
+    }
+}

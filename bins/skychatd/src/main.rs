@@ -1,0 +1,40 @@
+//! Skychat: the daemon.
+//!
+//! Text forms are resolved here (flags, environment, `config.toml`); what runs is a
+//! `skychat_core::Node` with the HTTP surface of `skychat-http` in front of it.
+
+mod announce;
+mod failure;
+mod flags;
+mod listen;
+mod logs;
+mod settings;
+mod signals;
+mod start;
+mod whitelist;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::flags::Flags;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let json = flags.json;
+    match start::run(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let mut err = std::io::stderr().lock();
+            // If stderr is gone too, the exit code is all there is.
+            let _ = if json {
+                serde_json::to_string(&failure.body())
+                    .map_or(Ok(()), |body| writeln!(err, "{body}"))
+            } else {
+                writeln!(err, "skychatd: {failure}")
+            };
+            ExitCode::from(failure.code().exit())
+        }
+    }
+}

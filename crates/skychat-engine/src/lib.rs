@@ -1,0 +1,1 @@
+//! Skychat: the parts as one state machine.

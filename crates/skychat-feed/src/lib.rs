@@ -1,0 +1,1 @@
+//! Skychat: signed append-only feeds and their replication.

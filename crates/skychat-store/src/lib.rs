@@ -1,0 +1,1 @@
+//! Skychat: the journal and its index.

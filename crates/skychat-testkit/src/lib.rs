@@ -1,0 +1,1 @@
+//! Skychat: seeded keys and clocks, simulated networks, disks that tear writes.

@@ -1,0 +1,21 @@
+//! Links over TCP: dialling, listening, and the two tasks of each link.
+
+mod config;
+mod dial;
+mod end;
+mod greet;
+mod link;
+mod links;
+mod listen;
+mod pool;
+mod reader;
+mod shared;
+mod worker;
+mod writer;
+
+pub use config::{Admission, Anyone, Factory, LinkConfig, Nobody, Service, Timing};
+pub use dial::{DialError, Stage, dial};
+pub use end::CloseReason;
+pub use link::{Link, LinkStats};
+pub use links::Links;
+pub use listen::{BindError, Listener, ListenerLimits, ListenerStats};

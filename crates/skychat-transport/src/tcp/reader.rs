@@ -1,0 +1,261 @@
+//! The task that reads, and that a link ends with.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::JoinHandle;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::greet::Upper;
+use super::pool::BufferPool;
+use super::shared::{Shared, add};
+use super::{CloseReason, Factory, Service, Timing};
+use crate::{InBuffer, Receiver, Violation};
+
+pub(super) struct Reader<F: Factory> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) half: OwnedReadHalf,
+    pub(super) receiver: Receiver,
+    pub(super) upper: Upper<F>,
+    pub(super) timing: Timing,
+    pub(super) buffers: Arc<BufferPool>,
+    /// Until when the hello has to be there.
+    pub(super) hello_by: Instant,
+}
+
+impl<F: Factory> Reader<F> {
+    /// Runs until the link is over, then winds it up.
+    pub(super) async fn run(mut self, writer: JoinHandle<()>) {
+        let timing = self.timing;
+        let reason = self.read().await;
+        let orderly = matches!(reason, CloseReason::Local(_) | CloseReason::Remote(_));
+        if orderly {
+            // What is queued is still written.
+            let finished = async {
+                while !self.shared.is_finished() {
+                    self.shared.stop.notified().await;
+                }
+            };
+            let _late = timeout(timing.drain, finished).await;
+        }
+        self.shared.kill(reason);
+        let reason = match writer.await {
+            Ok(()) => reason,
+            Err(_) => CloseReason::Failed,
+        };
+        self.upper.end(reason);
+    }
+
+    async fn read(&mut self) -> CloseReason {
+        let mut state = Watch::new(Instant::now());
+        let sleep = sleep_until(state.next(&self.timing, self.hello_by()));
+        let mut sleep = pin!(sleep);
+        loop {
+            consume_budget().await;
+            let readable = tokio::select! {
+                biased;
+                readable = self.half.readable() => Some(readable),
+                () = sleep.as_mut() => None,
+            };
+            let outcome = match readable {
+                Some(Ok(())) => self.take(&mut state, sleep.as_mut()).await,
+                Some(Err(error)) => Err(error.into()),
+                None => self.tick(&mut state, sleep.as_mut()),
+            };
+            if let Err(reason) = outcome {
+                return self.settle(reason);
+            }
+        }
+    }
+
+    /// The reason that is told: who said goodbye first, or else what was found first.
+    fn settle(&self, found: CloseReason) -> CloseReason {
+        let (_, cause) = self.shared.ending();
+        match (self.upper.goodbye, cause) {
+            (Some(goodbye), None | Some(CloseReason::Cut | CloseReason::Remote(_))) => {
+                CloseReason::Remote(goodbye)
+            }
+            (_, Some(cause)) => cause,
+            (_, None) => found,
+        }
+    }
+
+    fn hello_by(&self) -> Option<Instant> {
+        (!self.receiver.is_up()).then_some(self.hello_by)
+    }
+
+    /// Reads until there is nothing more for now.
+    async fn take(
+        &mut self,
+        state: &mut Watch,
+        mut sleep: Pin<&mut Sleep>,
+    ) -> Result<(), CloseReason> {
+        if !self.upper.buffer.has_buffer() {
+            self.upper.buffer.lend(self.buffers.take());
+        }
+        while let Some(read) = read_now(&mut self.half, &mut self.upper.buffer).await {
+            match read? {
+                0 => return Err(CloseReason::Cut),
+                bytes => add(&self.shared.counters.received_bytes, bytes as u64),
+            }
+            state.heard = Instant::now();
+            self.shared.heard();
+            let records = self.upper.receive(&mut self.receiver)?;
+            if records > 0 {
+                add(&self.shared.counters.received_records, records);
+                state.record_since = None;
+                self.flush(state, sleep.as_mut()).await?;
+            }
+        }
+        match self.upper.buffer.take_back() {
+            Some(buffer) => self.buffers.give_back(buffer),
+            None => {
+                state.record_since.get_or_insert(state.heard);
+            }
+        }
+        if state.trimmed {
+            state.trimmed = false;
+            let at = state.next(&self.timing, self.hello_by());
+            if at < sleep.deadline() {
+                sleep.reset(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the service take in what it was given. Meanwhile nothing is read, but the peer still
+    /// hears of us.
+    async fn flush(
+        &mut self,
+        state: &mut Watch,
+        mut sleep: Pin<&mut Sleep>,
+    ) -> Result<(), CloseReason> {
+        let Some(service) = &mut self.upper.service else {
+            return Ok(());
+        };
+        {
+            let mut flush = pin!(service.flush());
+            if poll_fn(|cx| Poll::Ready(flush.as_mut().poll(cx).is_ready())).await {
+                return Ok(());
+            }
+            loop {
+                tokio::select! {
+                    biased;
+                    () = flush.as_mut() => break,
+                    () = self.shared.stop.notified() => {
+                        if self.shared.is_finished() {
+                            return Err(CloseReason::Aborted);
+                        }
+                    }
+                    () = sleep.as_mut() => {
+                        Upper::<F>::ping(&self.shared, &mut self.upper.ping);
+                        sleep.as_mut().reset(Instant::now() + self.timing.ping_after);
+                    }
+                }
+            }
+        }
+        state.heard = Instant::now();
+        sleep.reset(state.next(&self.timing, self.hello_by()));
+        Ok(())
+    }
+
+    /// The time has come for something.
+    fn tick(
+        &mut self,
+        state: &mut Watch,
+        sleep: Pin<&mut Sleep>,
+    ) -> Result<(), CloseReason> {
+        const SLOW: Violation = Violation::new("LINK-9", "a record that did not come in time");
+        let now = Instant::now();
+        let quiet = now.saturating_duration_since(state.heard);
+        if self.hello_by().is_some_and(|by| by <= now) {
+            return Err(CloseReason::NoHello);
+        }
+        let since = state.record_since;
+        if since.is_some_and(|since| since + self.timing.record <= now) {
+            return Err(SLOW.into());
+        }
+        if quiet >= self.timing.dead_after {
+            return Err(CloseReason::Dead);
+        }
+        if quiet >= self.timing.trim_after && !state.trimmed {
+            state.trimmed = true;
+            if let Some(buffer) = self.upper.buffer.shrink() {
+                self.buffers.give_back(buffer);
+            }
+            self.receiver.trim();
+            self.shared.trim();
+        }
+        if state.ping_at(&self.timing) <= now {
+            state.pinged = Some(now);
+            Upper::<F>::ping(&self.shared, &mut self.upper.ping);
+        }
+        sleep.reset(state.next(&self.timing, self.hello_by()));
+        Ok(())
+    }
+}
+
+/// What the reader keeps an eye on.
+struct Watch {
+    /// When the last byte came.
+    heard: Instant,
+    /// When the record began that is not whole yet.
+    record_since: Option<Instant>,
+    pinged: Option<Instant>,
+    /// Memory was given up since something came.
+    trimmed: bool,
+}
+
+impl Watch {
+    fn new(now: Instant) -> Self {
+        Watch {
+            heard: now,
+            record_since: None,
+            pinged: None,
+            trimmed: true,
+        }
+    }
+
+    fn ping_at(&self, timing: &Timing) -> Instant {
+        let last = self.pinged.map_or(self.heard, |at| at.max(self.heard));
+        last + timing.ping_after
+    }
+
+    /// When to look next.
+    fn next(&self, timing: &Timing, hello_by: Option<Instant>) -> Instant {
+        let mut next = self.ping_at(timing).min(self.heard + timing.dead_after);
+        if let Some(by) = hello_by {
+            next = next.min(by);
+        }
+        if let Some(since) = self.record_since {
+            next = next.min(since + timing.record);
+        }
+        if !self.trimmed {
+            next = next.min(self.heard + timing.trim_after);
+        }
+        next
+    }
+}
+
+/// One read, if there is something to read now. `None`: nothing is there, or the task has had its
+/// turn.
+async fn read_now(half: &mut OwnedReadHalf, buffer: &mut InBuffer) -> Option<io::Result<usize>> {
+    let read = poll_fn(|cx| {
+        let mut space = ReadBuf::new(buffer.space());
+        Poll::Ready(match Pin::new(&mut *half).poll_read(cx, &mut space) {
+            Poll::Ready(read) => Some(read.map(|()| space.filled().len())),
+            Poll::Pending => None,
+        })
+    })
+    .await?;
+    if let Ok(bytes) = &read {
+        buffer.filled(*bytes);
+    }
+    Some(read)
+}

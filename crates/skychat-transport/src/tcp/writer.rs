@@ -1,0 +1,157 @@
+//! The task that writes what is queued.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::CloseReason;
+use super::shared::{Phase, Shared, Step, Wire};
+use crate::TURN_RECORDS;
+
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) half: Arc<OwnedWriteHalf>,
+    pub(super) stall_after: Duration,
+    pub(super) drain: Duration,
+}
+
+impl Writer {
+    /// Runs until the link is over. The connection ends with it.
+    pub(super) async fn run(self) {
+        let _guard = EndGuard(&self);
+        let mut turn = Vec::with_capacity(TURN_RECORDS);
+        let mut wire = None;
+        let mut written = 0;
+        loop {
+            match self.shared.step(wire.take(), &mut turn, written) {
+                Step::Wait => self.shared.wake.notified().await,
+                Step::Write(mut held) => {
+                    let records = turn.len();
+                    match self.write(&mut held, &mut turn).await {
+                        Ok(bytes) => {
+                            self.shared.count_sent(records as u64, bytes);
+                            written = bytes;
+                            wire = Some(held);
+                        }
+                        Err(reason) => {
+                            self.shared.kill(reason);
+                            break;
+                        }
+                    }
+                    consume_budget().await;
+                }
+                Step::Finish => {
+                    // A failure shows at the reader.
+                    let _failed = self.socket().shutdown(Shutdown::Write);
+                    self.shared.finish();
+                    // The peer still has so long to finish on its side.
+                    let _late = timeout(self.drain, self.dead()).await;
+                    break;
+                }
+                Step::Stop => break,
+            }
+        }
+    }
+
+    /// Waits until the link is over.
+    async fn dead(&self) {
+        while self.shared.ending().0 != Phase::Dead {
+            self.shared.wake.notified().await;
+        }
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self.half.as_ref().as_ref())
+    }
+
+    /// Seals the turn and writes it, behind what was left of a direct write. Returns the bytes.
+    async fn write(&self, wire: &mut Wire, turn: &mut [Vec<u8>]) -> Result<usize, CloseReason> {
+        for record in turn.iter_mut() {
+            wire.seal(record).map_err(|_| CloseReason::Failed)?;
+        }
+        let rest = wire.left();
+        let total = turn.iter().map(Vec::len).fold(rest, usize::saturating_add);
+        let mut done = 0;
+        let mut progress: Option<Instant> = None;
+        while done < total {
+            let first = wire.rest.get(wire.at..).unwrap_or_default();
+            match self.try_write(first, turn, done) {
+                Ok(0) => return Err(CloseReason::Cut),
+                Ok(taken) => {
+                    done = done.saturating_add(taken);
+                    progress = None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let since = *progress.get_or_insert_with(Instant::now);
+                    self.writable(since + self.stall_after).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        wire.rest.clear();
+        wire.at = 0;
+        Ok(total)
+    }
+
+    /// Offers the socket everything after the first `done` bytes of `first` and `turn`.
+    fn try_write(&self, first: &[u8], turn: &[Vec<u8>], done: usize) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); TURN_RECORDS + 2];
+        let mut skip = done;
+        let mut used = 0;
+        let pieces = std::iter::once(first).chain(turn.iter().map(Vec::as_slice));
+        for piece in pieces {
+            let kept = piece.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(piece.len());
+            if kept.is_empty() {
+                continue;
+            }
+            if let Some(slot) = slices.get_mut(used) {
+                *slot = IoSlice::new(kept);
+                used = used.saturating_add(1);
+            }
+        }
+        match slices.get(..used) {
+            Some([one]) => self.half.try_write(one),
+            Some(several) => self.half.try_write_vectored(several),
+            None => Ok(0),
+        }
+    }
+
+    /// Waits until the socket takes more.
+    async fn writable(&self, deadline: Instant) -> Result<(), CloseReason> {
+        loop {
+            tokio::select! {
+                biased;
+                ready = timeout_at(deadline, self.half.writable()) => {
+                    return match ready {
+                        Ok(ready) => ready.map_err(CloseReason::from),
+                        Err(_) => Err(CloseReason::Stalled),
+                    };
+                }
+                () = self.shared.wake.notified() => {
+                    if let (Phase::Dead, reason) = self.shared.ending() {
+                        return Err(reason.unwrap_or(CloseReason::Aborted));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Ends both directions of the connection when the writer ends, also by a panic: so the reader
+/// ends too.
+struct EndGuard<'a>(&'a Writer);
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        self.0.shared.kill(CloseReason::Failed);
+        // It may be closed already.
+        let _closed = self.0.socket().shutdown(Shutdown::Both);
+    }
+}

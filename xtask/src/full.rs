@@ -1,0 +1,97 @@
+//! `cargo xtask full`: what has to pass before an issue is called done.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    ci, sim,
+    step::{self, Steps, cargo},
+    workspace,
+};
+
+/// A crate alone, with fewer or more features than the workspace build gives it.
+const COMBINATIONS: &[(&str, &[&str])] = &[
+    ("skychat-transport", &["--no-default-features"]),
+    (
+        "skychat-transport",
+        &["--no-default-features", "--features", "aws-lc"],
+    ),
+    (
+        "skychat-transport",
+        &["--no-default-features", "--features", "tcp"],
+    ),
+    ("skychat-transport", &["--features", "aws-lc"]),
+    ("skychat-store", &["--no-default-features"]),
+    (
+        "skychat-store",
+        &["--no-default-features", "--features", "driver"],
+    ),
+    (
+        "skychat-store",
+        &["--no-default-features", "--features", "sled"],
+    ),
+    ("skychat-core", &["--no-default-features"]),
+];
+
+/// Runs `ci`, then everything that is too long for every change.
+pub(crate) fn run(seeds: u32) -> Result<()> {
+    let mut steps = Steps::default();
+    ci::all(&mut steps, false)?;
+    for (package, features) in COMBINATIONS {
+        let name = format!("features: {package} {}", features.join(" "));
+        steps.step(&name, || {
+            let mut command = cargo(&["clippy", "--locked", "-p", package]);
+            step::run(command.args(*features).args(["--", "-D", "warnings"]))
+        })?;
+    }
+    steps.step("fuzz targets", fuzz)?;
+    steps.step("benches compile", || {
+        step::run(&mut cargo(&[
+            "bench",
+            "--locked",
+            "--workspace",
+            "--no-run",
+        ]))
+    })?;
+    steps.step(&format!("simulation, {seeds} seeds"), || {
+        sim::run(seeds, None)
+    })?;
+    steps.step("release binaries", || {
+        step::run(&mut cargo(&[
+            "build",
+            "--locked",
+            "--release",
+            "-p",
+            "skychatd",
+            "-p",
+            "skychat",
+        ]))
+    })?;
+    steps.step("demo", || {
+        step::run(&mut cargo(&[
+            "run",
+            "--locked",
+            "--release",
+            "--quiet",
+            "--bin",
+            "skychat",
+            "--",
+            "demo",
+        ]))
+    })?;
+    steps.finish("full");
+    Ok(())
+}
+
+/// Builds the fuzz targets: with cargo-fuzz where it is installed, else as a plain check.
+fn fuzz() -> Result<()> {
+    let folder = workspace::root().join("fuzz");
+    if !folder.join("Cargo.toml").is_file() {
+        bail!("fuzz/ has no manifest");
+    }
+    if step::succeeds(&mut cargo(&["fuzz", "--version"])) {
+        // The toolchain is a stable one, which has no sanitizers.
+        return step::run(cargo(&["fuzz", "build", "--sanitizer", "none"]).current_dir(folder));
+    }
+    println!("cargo-fuzz is not installed: the targets are checked, not built with coverage");
+    step::run(cargo(&["check", "--all-targets"]).current_dir(folder))
+}
