@@ -8,7 +8,9 @@
 use skychat_feed::{Checked, Violation};
 use skychat_identity::PublicKey;
 use skychat_proto::content::Content;
-use skychat_proto::ids::{BatchId, EntryId, FeedId, Incarnation, LinkId, MessageId, Position, Seq, SpaceId};
+use skychat_proto::ids::{
+    BatchId, EntryId, FeedId, Incarnation, LinkId, MessageId, Position, Seq, SpaceId,
+};
 use skychat_proto::link::{Goodbye, Hello, LinkMessage};
 use skychat_proto::range::RawRange;
 use skychat_proto::sync::{HoldCause, Kept, Refusal, SyncMessage};
@@ -314,4 +316,3 @@ pub struct PeerStatus {
     /// Whether its entries count against the quota of strangers.
     pub consented: bool,
 }
-

@@ -95,3 +95,10 @@ pub enum DecodeError {
         source: HeaderError,
     },
 }
+
+impl DecodeError {
+    /// A row of machine state that is none.
+    pub(crate) const fn row(name: &'static str) -> Self {
+        DecodeError::Protobuf { name }
+    }
+}

@@ -216,3 +216,10 @@ pub enum IdError {
         found: char,
     },
 }
+
+/// The id before the first entry of a feed: zeros.
+impl Default for EntryId {
+    fn default() -> Self {
+        EntryId::ZERO
+    }
+}

@@ -1,0 +1,145 @@
+//! The batch that is being filled, and what waits until one is on disk.
+
+use std::collections::VecDeque;
+
+use skychat_proto::ids::{BatchId, FeedId, Position, TableId};
+use skychat_proto::record::{Batch, Record};
+
+use crate::port::Output;
+
+/// Records of one batch; beyond it the engine takes nothing new.
+pub const MAX_BATCH_RECORDS: usize = 4096;
+
+/// Bytes of one batch; beyond it the engine takes nothing new. A record more may still be added.
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Outputs that wait for the disk; beyond it the engine takes nothing new.
+pub const MAX_WAITING: usize = 16 * 1024;
+
+/// Collects records, and holds back each output until the batch it may depend on is committed.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    id: BatchId,
+    records: Vec<Record>,
+    bytes: usize,
+    heads: Vec<(FeedId, Position)>,
+    under_way: VecDeque<(BatchId, Vec<(FeedId, Position)>)>,
+    committed: BatchId,
+    waiting: VecDeque<(BatchId, Output)>,
+    at_once: VecDeque<Output>,
+}
+
+impl Batches {
+    pub(crate) fn new() -> Self {
+        Batches {
+            id: BatchId::new(1),
+            records: Vec::new(),
+            bytes: 0,
+            heads: Vec::new(),
+            under_way: VecDeque::new(),
+            committed: BatchId::new(0),
+            waiting: VecDeque::new(),
+            at_once: VecDeque::new(),
+        }
+    }
+
+    /// Adds a record; its index in the batch.
+    pub(crate) fn push(&mut self, record: Record, bytes: usize) -> usize {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.records.push(record);
+        self.records.len().saturating_sub(1)
+    }
+
+    pub(crate) fn put(&mut self, table: TableId, key: Vec<u8>, value: Vec<u8>, event: bool) {
+        let bytes = key.len().saturating_add(value.len());
+        self.push(
+            Record::Put {
+                table,
+                key,
+                value,
+                event,
+            },
+            bytes,
+        );
+    }
+
+    /// Entries up to here are in this batch.
+    pub(crate) fn head(&mut self, feed: FeedId, head: Position) {
+        self.heads.push((feed, head));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn id(&self) -> BatchId {
+        self.id
+    }
+
+    pub(crate) fn committed_id(&self) -> BatchId {
+        self.committed
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.records.len() < MAX_BATCH_RECORDS
+            && self.bytes < MAX_BATCH_BYTES
+            && self.waiting.len() < MAX_WAITING
+    }
+
+    pub(crate) fn take(&mut self) -> Batch {
+        let id = self.id;
+        self.id = id.next();
+        self.bytes = 0;
+        self.under_way
+            .push_back((id, std::mem::take(&mut self.heads)));
+        Batch {
+            id,
+            records: std::mem::take(&mut self.records),
+        }
+    }
+
+    /// That batch, and with it every earlier one, is on disk: the feeds that grew.
+    pub(crate) fn committed(&mut self, batch: BatchId) -> Vec<(FeedId, Position)> {
+        self.committed = self.committed.max(batch);
+        let mut heads = Vec::new();
+        while let Some((id, _)) = self.under_way.front() {
+            if *id > batch {
+                break;
+            }
+            if let Some((_, mut grown)) = self.under_way.pop_front() {
+                heads.append(&mut grown);
+            }
+        }
+        heads
+    }
+
+    /// To be done when everything known so far is on disk.
+    pub(crate) fn after(&mut self, output: Output) {
+        let barrier = if self.records.is_empty() {
+            self.under_way.back().map_or(self.committed, |(id, _)| *id)
+        } else {
+            self.id
+        };
+        self.waiting.push_back((barrier, output));
+    }
+
+    /// To be done at once.
+    pub(crate) fn now(&mut self, output: Output) {
+        self.at_once.push_back(output);
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Output> {
+        if let Some(output) = self.at_once.pop_front() {
+            return Some(output);
+        }
+        let (barrier, _) = self.waiting.front()?;
+        if *barrier > self.committed {
+            return None;
+        }
+        self.waiting.pop_front().map(|(_, output)| output)
+    }
+}

@@ -1,0 +1,459 @@
+//! The machine: what it holds, and how inputs are shared out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use chacha20::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use sha2::{Digest, Sha256};
+use skychat_direct::Sessions;
+use skychat_feed::replicator::{self, Config as FeedConfig};
+use skychat_feed::{Checked, OwnLine, PeerLives, Replicator, Violation};
+use skychat_identity::{PublicKey, SecretKey};
+use skychat_proto::DecodeError;
+use skychat_proto::ids::{
+    BatchId, FeedId, Incarnation, LinkId, MessageId, Moment, ServiceId, SpaceId, Timestamp,
+};
+use skychat_proto::link::{Goodbye, Hello};
+use skychat_proto::open::WriterKind;
+use skychat_proto::record::Batch;
+use skychat_proto::record::tables::{self, Event, MessageRow, OwnLifeRow, PeerRow};
+use skychat_proto::sync::Refusal;
+
+use crate::batch::Batches;
+use crate::incoming::{Parked, Recent};
+use crate::outgoing::{Reissue, Waiting, Writer};
+use crate::peers::{LinkSide, Suspicion};
+use crate::port::{CloseLink, Input, Notice, Output, Payload, PeerStatus, Told};
+use crate::recovered::Recovered;
+
+/// What an engine is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What kind of writer it is.
+    pub kind: WriterKind,
+    /// This life: 8 random bytes, drawn by the driver when the store is opened.
+    pub incarnation: Incarnation,
+    /// Name and version of the program, for the hello.
+    pub agent: String,
+    /// Keys that are no strangers: kept links and the whitelist.
+    pub consented: BTreeSet<PublicKey>,
+}
+
+/// A whole node as one pure machine. The contract is in [`port`](crate::port).
+pub struct Engine {
+    pub(crate) config: Config,
+    pub(crate) identity: SecretKey,
+    pub(crate) me: PublicKey,
+    pub(crate) line: OwnLine,
+    pub(crate) rng: ChaCha20Rng,
+    pub(crate) now: Moment,
+    pub(crate) wall: Timestamp,
+    pub(crate) batches: Batches,
+    pub(crate) replicator: Replicator,
+    pub(crate) sessions: Sessions,
+    pub(crate) writers: BTreeMap<SpaceId, Writer>,
+    pub(crate) links: BTreeMap<LinkId, LinkSide>,
+    pub(crate) lives: BTreeMap<PublicKey, PeerLives>,
+    pub(crate) peers: BTreeMap<PublicKey, PeerRow>,
+    pub(crate) consented: BTreeSet<PublicKey>,
+    pub(crate) suspicions: Vec<Suspicion>,
+    pub(crate) messages: BTreeMap<MessageId, MessageRow>,
+    pub(crate) recent: Recent,
+    pub(crate) parked: BTreeMap<FeedId, Parked>,
+    pub(crate) lookups: BTreeMap<u64, FeedId>,
+    pub(crate) reissues: BTreeMap<u64, Reissue>,
+    pub(crate) waiting_sends: VecDeque<Waiting>,
+    pub(crate) continued_heads: BTreeMap<SpaceId, Vec<skychat_feed::Named>>,
+    pub(crate) next_question: u64,
+    pub(crate) events: u64,
+}
+
+/// Questions of the engine itself have this bit, those of the replicator do not.
+pub(crate) const OWN_QUESTION: u64 = 1 << 63;
+
+impl Engine {
+    /// A new life on what an earlier one left. `seed` feeds the generator; the driver adds fresh bytes by
+    /// [`mix`](Self::mix) with every batch.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: a recovered row is damaged.
+    pub fn new(
+        config: Config,
+        identity: SecretKey,
+        seed: [u8; 32],
+        recovered: Recovered,
+        now: Moment,
+        wall: Timestamp,
+    ) -> Result<Self, DecodeError> {
+        let facts = recovered.read()?;
+        let me = identity.public();
+        let (ancestors, number) = facts.own_line();
+        let line = OwnLine::new(config.incarnation, ancestors);
+        let feed_config = FeedConfig {
+            me,
+            kind: config.kind,
+            live: config.incarnation,
+        };
+        let mut lives = BTreeMap::new();
+        for (peer, parents) in facts.peer_lives {
+            let row = facts.peers.get(&peer);
+            let newest = row.and_then(|row| Incarnation::from_slice(&row.newest));
+            let clones = row
+                .into_iter()
+                .flat_map(|row| &row.clones)
+                .filter_map(|pair| {
+                    let (one, other) = pair.split_at_checked(8)?;
+                    Some((
+                        Incarnation::from_slice(one)?,
+                        Incarnation::from_slice(other)?,
+                    ))
+                })
+                .collect();
+            lives.insert(peer, PeerLives::restore(parents, newest, clones));
+        }
+        let mut consented = config.consented.clone();
+        consented.extend(
+            facts
+                .peers
+                .iter()
+                .filter(|(_, row)| row.consented)
+                .map(|(peer, _)| *peer),
+        );
+        let mut engine = Engine {
+            identity,
+            me,
+            rng: ChaCha20Rng::from_seed(seed),
+            now,
+            wall,
+            batches: Batches::new(),
+            replicator: Replicator::new(feed_config, facts.feeds, facts.spaces),
+            sessions: Sessions::new(),
+            writers: BTreeMap::new(),
+            links: BTreeMap::new(),
+            lives,
+            peers: facts.peers,
+            consented,
+            suspicions: Vec::new(),
+            messages: facts.messages,
+            recent: Recent::default(),
+            parked: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            reissues: BTreeMap::new(),
+            waiting_sends: VecDeque::new(),
+            continued_heads: BTreeMap::new(),
+            next_question: OWN_QUESTION,
+            events: 0,
+            line,
+            config,
+        };
+        let row = OwnLifeRow {
+            number,
+            parent: engine
+                .line
+                .parent()
+                .map(|life| life.as_bytes().to_vec())
+                .unwrap_or_default(),
+        };
+        let key = engine.config.incarnation.as_bytes().to_vec();
+        engine
+            .batches
+            .put(tables::OWN_LIFE, key, tables::encode_row(&row), false);
+        engine.drain();
+        Ok(engine)
+    }
+
+    /// Takes in one fact. Drain [`poll_output`](Self::poll_output) afterwards.
+    pub fn handle(&mut self, now: Moment, wall: Timestamp, input: Input) {
+        self.now = now;
+        self.wall = wall;
+        match input {
+            Input::LinkUp { link, peer, hello } => self.link_up(link, peer, hello),
+            Input::LinkDown { link } => self.link_down(link),
+            Input::Link { link, message } => {
+                self.heard(link);
+                self.link_message(link, message);
+            }
+            Input::Sync { link, message } => {
+                self.heard(link);
+                self.note_have(link, &message);
+                if let Err(violation) = self.replicator.handle(now, link, message) {
+                    self.violation(link, violation);
+                }
+                self.drain();
+                self.one_shot_go(link);
+            }
+            Input::Checked { link, checked } => {
+                self.heard(link);
+                match checked {
+                    Checked::Range(range) => self.range(link, range),
+                    Checked::Misfit {
+                        feed, start, end, ..
+                    } => self.replicator.misfit(link, feed, start, end),
+                }
+            }
+            Input::Send {
+                request,
+                to,
+                message,
+                content,
+            } => self.send(Waiting {
+                request,
+                to,
+                message,
+                content,
+            }),
+            Input::Consent { peer } => self.consent(peer),
+            Input::Found { lookup, found } => self.found(lookup, found),
+            Input::Loaded { load, range } => self.replicator.loaded(now, load, range),
+            Input::LoadedContent { load, content } => self.loaded_content(load, content),
+            Input::Committed { batch } => self.committed(batch),
+            Input::LinkFull { link } => self.replicator.pause(now, link, true),
+            Input::LinkReady { link } => self.replicator.pause(now, link, false),
+            Input::Timeout => self.replicator.timeout(now),
+        }
+        self.drain();
+    }
+
+    /// The next thing to do, `None` if there is nothing more for now.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.batches.poll()
+    }
+
+    /// Whether there is something to write.
+    pub fn has_batch(&self) -> bool {
+        !self.batches.is_empty() || self.writers.values().any(Writer::has_entries)
+    }
+
+    /// Whether more may be handed in from outside (receipts and answers always may).
+    pub fn has_room(&self) -> bool {
+        self.batches.has_room()
+    }
+
+    /// What is to be committed next, as one.
+    pub fn take_batch(&mut self) -> Batch {
+        self.close_writers();
+        self.replicator.flush_acks();
+        self.drain();
+        self.batches.take()
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        self.replicator.poll_timeout()
+    }
+
+    /// What a new link is told first.
+    pub fn hello(&self) -> Hello {
+        let (line, line_complete) = self.line.hello_line();
+        Hello {
+            incarnation: self.config.incarnation,
+            line,
+            line_complete,
+            writer: self.config.kind,
+            services: vec![ServiceId::LINK, ServiceId::SYNC, ServiceId::RANGE],
+            agent: self.config.agent.clone(),
+            statements: Vec::new(),
+        }
+    }
+
+    /// Stirs fresh random bytes into the generator (INC-8).
+    pub fn mix(&mut self, fresh: &[u8; 32]) {
+        let mut own = [0_u8; 32];
+        self.rng.fill_bytes(&mut own);
+        let mut hash = Sha256::new();
+        hash.update(own);
+        hash.update(fresh);
+        self.rng = ChaCha20Rng::from_seed(hash.finalize().into());
+    }
+
+    /// How every direct peer stands.
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.replicator
+            .peers()
+            .map(|(peer, space, links, owed, held)| PeerStatus {
+                peer,
+                space,
+                links: u32::try_from(links).unwrap_or(u32::MAX),
+                owed,
+                held,
+                consented: self.consented.contains(&peer),
+            })
+            .collect()
+    }
+
+    /// Feeds held, and how many of them are not closed.
+    pub fn feed_counts(&self) -> (usize, usize) {
+        self.replicator.counts()
+    }
+
+    fn committed(&mut self, batch: BatchId) {
+        let heads = self.batches.committed(batch);
+        self.replicator.committed(self.now, &heads);
+        self.forget_recent();
+    }
+
+    pub(crate) fn forget_recent(&mut self) {
+        if self.lookups.is_empty() {
+            self.recent.forget(self.batches.committed_id());
+        }
+    }
+
+    pub(crate) fn question(&mut self) -> u64 {
+        let number = self.next_question;
+        self.next_question = number.wrapping_add(1) | OWN_QUESTION;
+        number
+    }
+
+    /// Writes a durable event that is no message.
+    pub(crate) fn event(&mut self, event: &Event) {
+        self.events = self.events.saturating_add(1);
+        let key = [
+            &self.config.incarnation.as_bytes()[..],
+            &self.events.to_be_bytes()[..],
+        ]
+        .concat();
+        self.batches.put(tables::EVENT, key, event.encode(), true);
+    }
+
+    pub(crate) fn violation(&mut self, link: LinkId, violation: Violation) {
+        self.batches.now(Output::Close {
+            link,
+            reason: CloseLink::Violation(violation),
+        });
+    }
+
+    pub(crate) fn goodbye(&mut self, link: LinkId, goodbye: Goodbye) {
+        self.batches.now(Output::Close {
+            link,
+            reason: CloseLink::Goodbye(goodbye),
+        });
+    }
+
+    /// Passes on what the replicator says.
+    pub(crate) fn drain(&mut self) {
+        while let Some(output) = self.replicator.poll_output() {
+            match output {
+                replicator::Output::Send { link, message } => {
+                    self.batches.after(Output::Send {
+                        link,
+                        payload: Payload::Sync(message),
+                    });
+                }
+                replicator::Output::Push { link, range } => {
+                    let signed = if range.feed().author == self.me
+                        && range.signature().as_bytes() == &[0; 64]
+                    {
+                        match range.last_header() {
+                            Some(header) => range.with_signature(header.sign(&self.identity)),
+                            None => range,
+                        }
+                    } else {
+                        range
+                    };
+                    self.batches.after(Output::Send {
+                        link,
+                        payload: Payload::Range(signed),
+                    });
+                }
+                replicator::Output::Expect {
+                    link,
+                    feed,
+                    position,
+                    tip,
+                } => {
+                    self.batches.after(Output::Expect {
+                        link,
+                        feed,
+                        position,
+                        tip,
+                    });
+                }
+                replicator::Output::Load {
+                    load,
+                    feed,
+                    from,
+                    max_entries,
+                    max_bytes,
+                    any_end,
+                } => {
+                    self.batches.now(Output::Load {
+                        load,
+                        feed,
+                        from,
+                        max_entries,
+                        max_bytes,
+                        any_end,
+                    });
+                }
+                replicator::Output::Put { table, key, value } => {
+                    self.batches.put(table, key, value, false)
+                }
+                replicator::Output::Event(event) => self.event(&event),
+                replicator::Output::Acked {
+                    link,
+                    feed,
+                    member,
+                    from,
+                    head,
+                    kept,
+                    refused,
+                } => {
+                    let (absent, refused): (Vec<_>, Vec<_>) = refused
+                        .into_iter()
+                        .partition(|(_, cause)| *cause == Refusal::Absent);
+                    for (seq, _) in &absent {
+                        self.load_for_reissue(link, feed, *seq, member, kept);
+                    }
+                    let reissued = Vec::new();
+                    // What will be issued again is told of when it is: its waiters move first.
+                    if absent.is_empty() {
+                        self.batches.now(Output::Told(Told {
+                            feed,
+                            member,
+                            from,
+                            head,
+                            kept,
+                            refused,
+                            reissued,
+                            link,
+                        }));
+                    } else {
+                        let told = Told {
+                            feed,
+                            member,
+                            from,
+                            head,
+                            kept,
+                            refused,
+                            reissued,
+                            link,
+                        };
+                        self.told_around(told, &absent);
+                    }
+                }
+                replicator::Output::Held { link, cause } => {
+                    if let Some(side) = self.links.get(&link) {
+                        self.batches.now(Output::Notice(Notice::Held {
+                            peer: side.peer,
+                            cause,
+                        }));
+                    }
+                }
+                replicator::Output::Progress { feed, done, total } => {
+                    self.batches
+                        .now(Output::Notice(Notice::Progress { feed, done, total }));
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("me", &self.me)
+            .field("incarnation", &self.config.incarnation)
+            .field("links", &self.links.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,621 @@
+//! Synchronisation of feeds with peers: what is held, told, asked for, served and acknowledged.
+//!
+//! A pure machine. Entries themselves are judged by the engine; this part decides which ranges it wants to see
+//! ([`Offer`]), learns what became of them ([`Replicator::taken`]), and says what is to be sent. It works on what is in
+//! memory, ahead of the disk by the batches under way; the engine holds its outputs back until those are committed.
+//!
+//! Spec: `docs/protocol/feed.md`, "Synchronisation" (SYNC, INC, ACK).
+
+mod acks;
+mod asking;
+mod feeds;
+mod have;
+mod serving;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use skychat_identity::PublicKey;
+use skychat_proto::ids::{EntryId, FeedId, Incarnation, LinkId, Moment, Position, Seq, SpaceId};
+use skychat_proto::limits::{ASK_NEXT_AFTER, GAP_AFTER};
+use skychat_proto::open::WriterKind;
+use skychat_proto::range::RawRange;
+use skychat_proto::record::tables::{self, Event, GapCause};
+use skychat_proto::sync::{Ack, HoldCause, Kept, Refusal, Scope, SyncMessage};
+
+use crate::Violation;
+use feeds::Feed;
+
+pub use feeds::{FeedFacts, Named};
+pub use have::is_row_of;
+
+/// How many rows of a peer are remembered on one link; further ones are ignored until it links again.
+pub const MAX_ROWS: usize = 4096;
+
+/// Bytes of our own newest ranges kept in memory per feed, so that a push reads no disk.
+pub const MAX_RECENT_BYTES: usize = 1024 * 1024;
+
+/// What the replicator says.
+#[derive(Debug)]
+pub enum Output {
+    /// A frame of service 1.
+    Send {
+        /// To which link.
+        link: LinkId,
+        /// What.
+        message: SyncMessage,
+    },
+    /// A range for service 2. One of our own feeds may still need its signature (zeros).
+    Push {
+        /// To which link.
+        link: LinkId,
+        /// What.
+        range: RawRange,
+    },
+    /// What the link's verifier is to expect.
+    Expect {
+        /// Which link.
+        link: LinkId,
+        /// Which feed.
+        feed: FeedId,
+        /// What we have of it.
+        position: Position,
+        /// Its last entry.
+        tip: EntryId,
+    },
+    /// Read what is committed.
+    Load {
+        /// Comes back in [`Replicator::loaded`].
+        load: u64,
+        /// Which feed.
+        feed: FeedId,
+        /// Where it is to begin.
+        from: Position,
+        /// At most so many entries.
+        max_entries: u32,
+        /// At most so many bytes, but one entry.
+        max_bytes: u32,
+        /// It need not end at an anchor.
+        any_end: bool,
+    },
+    /// A row of machine state changed.
+    Put {
+        /// Which table.
+        table: skychat_proto::ids::TableId,
+        /// Which row.
+        key: Vec<u8>,
+        /// What.
+        value: Vec<u8>,
+    },
+    /// Something happened that is kept.
+    Event(Event),
+    /// An acknowledgement moved what is known to be stored.
+    Acked {
+        /// The link it came by.
+        link: LinkId,
+        /// A feed of ours.
+        feed: FeedId,
+        /// Who acknowledged.
+        member: PublicKey,
+        /// From here …
+        from: Position,
+        /// … to here, exclusive.
+        head: Position,
+        /// Where they are kept.
+        kept: Kept,
+        /// What was refused of them.
+        refused: Vec<(Seq, Refusal)>,
+    },
+    /// The peer asked us to wait.
+    Held {
+        /// Which link.
+        link: LinkId,
+        /// Why.
+        cause: HoldCause,
+    },
+    /// A feed of a peer moves on.
+    Progress {
+        /// Which.
+        feed: FeedId,
+        /// What we have.
+        done: Position,
+        /// What the peer has.
+        total: Position,
+    },
+}
+
+/// What to do with a range that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It is next: judge its entries.
+    Take,
+    /// Nothing is to be done with it.
+    Ignore,
+}
+
+/// How much more of a stranger may be stored (D12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// No stranger.
+    Unlimited,
+    /// So many further entries.
+    Entries(u64),
+}
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our key.
+    pub me: PublicKey,
+    /// What kind of writer we are.
+    pub kind: WriterKind,
+    /// The life that writes now.
+    pub live: Incarnation,
+}
+
+/// Copies feeds between us and our peers, in order and without gaps. See the module's documentation.
+#[derive(Debug)]
+pub struct Replicator {
+    config: Config,
+    feeds: BTreeMap<FeedId, Feed>,
+    /// Which feed held here continues a feed, at which position of it.
+    continued: BTreeMap<FeedId, Vec<Position>>,
+    /// Predecessors that are not there yet, and up to where they are wanted.
+    wanted: BTreeMap<FeedId, Position>,
+    spaces: BTreeMap<SpaceId, Space>,
+    links: BTreeMap<LinkId, Side>,
+    /// Whom a feed is asked of.
+    source: BTreeMap<FeedId, LinkId>,
+    missing_since: BTreeMap<FeedId, Moment>,
+    loads: BTreeMap<u64, Load>,
+    next_load: u64,
+    ack_due: BTreeSet<(LinkId, FeedId)>,
+    dirty: BTreeSet<SpaceId>,
+    allowance: BTreeMap<PublicKey, Allowance>,
+    out: VecDeque<Output>,
+    now: Moment,
+}
+
+/// A space: who is in it besides us, and its feeds that are not closed.
+#[derive(Debug, Default)]
+struct Space {
+    others: Vec<PublicKey>,
+    active: BTreeSet<FeedId>,
+    links: BTreeSet<LinkId>,
+    stored: bool,
+}
+
+/// One side of a link: ours.
+#[derive(Debug)]
+struct Side {
+    peer: PublicKey,
+    kind: WriterKind,
+    incarnation: Incarnation,
+    /// What the peer asked for.
+    serve: BTreeMap<FeedId, Serve>,
+    in_flight: usize,
+    paused: bool,
+    /// What we asked for.
+    ask: BTreeMap<FeedId, Ask>,
+    /// What the peer told of its feeds.
+    rows: BTreeMap<FeedId, Position>,
+    /// What we told of ours.
+    told: BTreeMap<FeedId, Position>,
+    /// Where our next `Ack` begins.
+    ack_from: BTreeMap<FeedId, Position>,
+    not_held: BTreeSet<FeedId>,
+    skip: BTreeSet<FeedId>,
+    rows_due: BTreeSet<SpaceId>,
+    held: Option<HoldCause>,
+    hold_told: bool,
+    carried: VecDeque<(Moment, usize)>,
+}
+
+/// What a peer asked for and has not acknowledged yet.
+#[derive(Debug)]
+struct Serve {
+    next: Position,
+    end: Option<Position>,
+    acked: Position,
+    in_flight: VecDeque<(Position, usize)>,
+    held: bool,
+    follow: bool,
+    loading: bool,
+}
+
+/// What we asked a peer for.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    from: Position,
+    limit: Option<Position>,
+    answered: bool,
+    at: Moment,
+}
+
+/// What a read is for.
+#[derive(Debug)]
+enum Load {
+    Serve { link: LinkId, feed: FeedId },
+    Anchor { feed: FeedId },
+    AckHash { feed: FeedId },
+}
+
+impl Replicator {
+    /// As the journal leaves it: `facts` of every feed held, `spaces` with their other members.
+    pub fn new(
+        config: Config,
+        facts: impl IntoIterator<Item = (FeedId, FeedFacts)>,
+        spaces: impl IntoIterator<Item = (SpaceId, PublicKey)>,
+    ) -> Self {
+        let mut this = Replicator {
+            config,
+            feeds: BTreeMap::new(),
+            continued: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            spaces: BTreeMap::new(),
+            links: BTreeMap::new(),
+            source: BTreeMap::new(),
+            missing_since: BTreeMap::new(),
+            loads: BTreeMap::new(),
+            next_load: 0,
+            ack_due: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            allowance: BTreeMap::new(),
+            out: VecDeque::new(),
+            now: Moment::default(),
+        };
+        for (space, peer) in spaces {
+            let space = this.spaces.entry(space).or_default();
+            space.others = vec![peer];
+            space.stored = true;
+        }
+        this.restore(facts);
+        this
+    }
+
+    /// The next thing to do; drain to `None` after each call.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When [`timeout`](Self::timeout) is to be called.
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        let asks = self
+            .source
+            .iter()
+            .filter_map(|(feed, link)| {
+                let ask = self.links.get(link)?.ask.get(feed)?;
+                let several = self
+                    .spaces
+                    .get(&feed.space)
+                    .is_some_and(|space| space.links.len() > 1);
+                (!ask.answered && several).then(|| ask.at + ASK_NEXT_AFTER)
+            })
+            .min();
+        let gaps = self
+            .missing_since
+            .values()
+            .map(|since| *since + GAP_AFTER)
+            .min();
+        asks.into_iter().chain(gaps).min()
+    }
+
+    /// A link is up and the peer's hello is known. `space`: the direct space with it.
+    pub fn link_up(
+        &mut self,
+        now: Moment,
+        link: LinkId,
+        peer: PublicKey,
+        kind: WriterKind,
+        incarnation: Incarnation,
+        space: SpaceId,
+    ) {
+        self.now = now;
+        let state = self.spaces.entry(space).or_default();
+        if !state.others.contains(&peer) {
+            state.others.push(peer);
+        }
+        state.links.insert(link);
+        self.links.insert(
+            link,
+            Side {
+                peer,
+                kind,
+                incarnation,
+                serve: BTreeMap::new(),
+                in_flight: 0,
+                paused: false,
+                ask: BTreeMap::new(),
+                rows: BTreeMap::new(),
+                told: BTreeMap::new(),
+                ack_from: BTreeMap::new(),
+                not_held: BTreeSet::new(),
+                skip: BTreeSet::new(),
+                rows_due: BTreeSet::new(),
+                held: None,
+                hold_told: false,
+                carried: VecDeque::new(),
+            },
+        );
+        self.greet(link, space);
+        self.dirty.insert(space);
+        self.pump();
+    }
+
+    /// A peer has a new life on a link that is up.
+    pub fn new_life(
+        &mut self,
+        now: Moment,
+        link: LinkId,
+        kind: WriterKind,
+        incarnation: Incarnation,
+    ) {
+        self.now = now;
+        if let Some(side) = self.links.get_mut(&link) {
+            side.kind = kind;
+            side.incarnation = incarnation;
+        }
+        self.dirty_link(link);
+        self.pump();
+    }
+
+    /// A link is gone.
+    pub fn link_down(&mut self, now: Moment, link: LinkId) {
+        self.now = now;
+        self.dirty_link(link);
+        self.links.remove(&link);
+        for space in self.spaces.values_mut() {
+            space.links.remove(&link);
+        }
+        self.source.retain(|_, source| *source != link);
+        self.ack_due.retain(|(due, _)| *due != link);
+        self.drop_acks_of(link);
+        self.pump();
+    }
+
+    /// The link takes nothing more for now, or does again.
+    pub fn pause(&mut self, now: Moment, link: LinkId, paused: bool) {
+        self.now = now;
+        if let Some(side) = self.links.get_mut(&link) {
+            side.paused = paused;
+        }
+        if !paused {
+            self.dirty_link(link);
+            self.pump();
+        }
+    }
+
+    /// A frame of service 1.
+    ///
+    /// # Errors
+    /// [`Violation`]: the link is to be closed.
+    pub fn handle(
+        &mut self,
+        now: Moment,
+        link: LinkId,
+        message: SyncMessage,
+    ) -> Result<(), Violation> {
+        self.now = now;
+        if !self.links.contains_key(&link) {
+            return Ok(());
+        }
+        match message {
+            SyncMessage::HaveHash(have) => self.on_have_hash(link, &have),
+            SyncMessage::Have(have) => self.on_have(link, have)?,
+            SyncMessage::Want(want) => self.on_want(link, want)?,
+            SyncMessage::NotHeld { feed } => self.on_not_held(link, feed),
+            SyncMessage::Owed { feed, acked } => self.on_owed(link, feed, acked)?,
+            SyncMessage::Ack(ack) => self.on_ack(link, ack)?,
+            SyncMessage::Hold(hold) => self.on_hold(link, hold.scope, hold.cause),
+            SyncMessage::ForkProof(_) | SyncMessage::Statement(_) | SyncMessage::Unknown { .. } => {
+            }
+        }
+        self.pump();
+        Ok(())
+    }
+
+    /// How much more of this author may be stored.
+    pub fn allow(&mut self, peer: PublicKey, allowance: Allowance) {
+        if self.allowance.insert(peer, allowance) != Some(allowance) {
+            let links: Vec<LinkId> = self
+                .links
+                .iter()
+                .filter(|(_, side)| side.peer == peer)
+                .map(|(link, _)| *link)
+                .collect();
+            for link in links {
+                if allowance == Allowance::Unlimited
+                    && let Some(side) = self.links.get_mut(&link)
+                {
+                    side.hold_told = false;
+                }
+                self.dirty_link(link);
+            }
+            self.pump();
+        }
+    }
+
+    /// The instant from [`poll_timeout`](Self::poll_timeout) has come.
+    pub fn timeout(&mut self, now: Moment) {
+        self.now = now;
+        let stale: Vec<(FeedId, LinkId)> = self
+            .source
+            .iter()
+            .filter(|(feed, link)| {
+                self.links
+                    .get(link)
+                    .and_then(|side| side.ask.get(feed))
+                    .is_some_and(|ask| !ask.answered && ask.at + ASK_NEXT_AFTER <= now)
+            })
+            .map(|(feed, link)| (*feed, *link))
+            .collect();
+        for (feed, link) in stale {
+            if let Some(side) = self.links.get_mut(&link) {
+                side.ask.remove(&feed);
+                side.skip.insert(feed);
+            }
+            self.source.remove(&feed);
+            self.dirty.insert(feed.space);
+        }
+        let gone: Vec<FeedId> = self
+            .missing_since
+            .iter()
+            .filter(|(_, since)| **since + GAP_AFTER <= now)
+            .map(|(feed, _)| *feed)
+            .collect();
+        for feed in gone {
+            self.give_up(feed);
+        }
+        self.pump();
+    }
+
+    /// The direct peers: key, space, links, owed entries, hold.
+    pub fn peers(
+        &self,
+    ) -> impl Iterator<Item = (PublicKey, SpaceId, usize, u64, Option<HoldCause>)> {
+        self.spaces.iter().filter_map(|(id, space)| {
+            let peer = *space.others.first()?;
+            let owed = space
+                .active
+                .iter()
+                .filter(|feed| feed.author == self.config.me)
+                .filter_map(|feed| self.feeds.get(feed))
+                .map(|feed| feed.head.entries_since(feed.acked_by_all(&space.others)))
+                .fold(0_u64, u64::saturating_add);
+            let held = space
+                .links
+                .iter()
+                .filter_map(|link| self.links.get(link)?.held)
+                .next();
+            Some((peer, *id, space.links.len(), owed, held))
+        })
+    }
+
+    /// How many feeds are held, and how many of them are not closed.
+    pub fn counts(&self) -> (usize, usize) {
+        let active = self.spaces.values().map(|space| space.active.len()).sum();
+        (self.feeds.len(), active)
+    }
+
+    fn give_up(&mut self, feed: FeedId) {
+        self.missing_since.remove(&feed);
+        let from = self.head_of(&feed);
+        let to = self.wanted.get(&feed).copied().unwrap_or(from);
+        self.feeds.entry(feed).or_default().given_up = true;
+        self.put_feed(&feed);
+        self.out.push_back(Output::Event(Event::Gap {
+            cause: GapCause::Missing,
+            feed,
+            from,
+            to,
+        }));
+        self.dirty.insert(feed.space);
+    }
+
+    fn on_hold(&mut self, link: LinkId, scope: Scope, cause: HoldCause) {
+        let Some(side) = self.links.get_mut(&link) else {
+            return;
+        };
+        for (feed, serve) in &mut side.serve {
+            let meant = match scope {
+                Scope::Space(space) => feed.space == space,
+                Scope::Feed(held) => *feed == held,
+            };
+            serve.held |= meant;
+        }
+        side.held = Some(cause);
+        self.out.push_back(Output::Held { link, cause });
+    }
+
+    fn dirty_link(&mut self, link: LinkId) {
+        for (id, space) in &self.spaces {
+            if space.links.contains(&link) {
+                self.dirty.insert(*id);
+            }
+        }
+    }
+
+    /// Pushes, announces and asks in every space in which something changed.
+    fn pump(&mut self) {
+        while let Some(space) = self.dirty.pop_first() {
+            let links: Vec<LinkId> = match self.spaces.get(&space) {
+                Some(state) => state.links.iter().copied().collect(),
+                None => continue,
+            };
+            for link in &links {
+                self.serve(*link, space);
+                self.announce(*link, space);
+            }
+            if self.config.kind != WriterKind::OneShot {
+                self.ask(space, &links);
+            }
+        }
+    }
+
+    fn send(&mut self, link: LinkId, message: SyncMessage) {
+        self.out.push_back(Output::Send { link, message });
+    }
+
+    fn load(
+        &mut self,
+        purpose: Load,
+        feed: FeedId,
+        from: Position,
+        max_entries: u32,
+        max_bytes: u32,
+    ) {
+        let load = self.next_load;
+        self.next_load = self.next_load.wrapping_add(1);
+        let any_end = feed.author == self.config.me;
+        self.loads.insert(load, purpose);
+        self.out.push_back(Output::Load {
+            load,
+            feed,
+            from,
+            max_entries,
+            max_bytes,
+            any_end,
+        });
+    }
+
+    /// The answer to [`Output::Load`].
+    pub fn loaded(&mut self, now: Moment, load: u64, range: Option<RawRange>) {
+        self.now = now;
+        match self.loads.remove(&load) {
+            Some(Load::Serve { link, feed }) => self.served(link, feed, range),
+            Some(Load::Anchor { feed }) => self.anchor_loaded(feed, range),
+            Some(Load::AckHash { feed }) => self.ack_hash_loaded(feed, range),
+            None => {}
+        }
+        self.pump();
+    }
+
+    fn put(&mut self, table: skychat_proto::ids::TableId, key: Vec<u8>, value: Vec<u8>) {
+        self.out.push_back(Output::Put { table, key, value });
+    }
+
+    fn put_feed(&mut self, feed: &FeedId) {
+        if let Some(state) = self.feeds.get(feed) {
+            let row = tables::encode_row(&state.row());
+            self.put(tables::FEED, feed.to_bytes().to_vec(), row);
+        }
+    }
+
+    /// How much a link carried in the last 5 s, for RANGE-6.
+    fn range_bytes(&self, link: LinkId) -> usize {
+        const SPAN: Duration = skychat_proto::limits::RANGE_SPAN;
+        let carried = self.links.get(&link).map_or(0, |side| {
+            side.carried
+                .iter()
+                .filter(|(at, _)| self.now.saturating_since(*at) <= SPAN)
+                .fold(0, |sum: usize, (_, bytes)| sum.saturating_add(*bytes))
+        });
+        carried.clamp(FIRST_RANGE_BYTES, skychat_proto::limits::MAX_RANGE_BYTES)
+    }
+}
+
+/// Bytes of a range on a link that has carried nothing yet.
+const FIRST_RANGE_BYTES: usize = 32 * 1024;
+
+/// Acknowledgements in the order they came, while the hash of one is read from disk.
+type AckQueue = VecDeque<(LinkId, Ack)>;

@@ -1,0 +1,329 @@
+//! What we ask for, of whom, and what we do with what comes (SYNC-2, SYNC-6, INC-4, RANGE-4).
+
+use std::collections::BTreeMap;
+
+use skychat_proto::ids::{EntryId, FeedId, LinkId, Position, SpaceId};
+use skychat_proto::open::WriterKind;
+use skychat_proto::sync::{Hold, HoldCause, Scope, SyncMessage, Want};
+
+use super::{Allowance, Ask, Offer, Replicator};
+use crate::VerifiedRange;
+
+/// When a stranger may ask again; consent opens the window at once.
+const STRANGER_RETRY_MS: u32 = 60_000;
+
+impl Replicator {
+    /// What to do with a range that a link's verifier let through.
+    pub fn offer(&mut self, link: LinkId, range: &VerifiedRange) -> Offer {
+        let id = range.feed();
+        if self.is_live(&id) || !self.links.contains_key(&link) {
+            return Offer::Ignore;
+        }
+        let (head, tip, frozen) = match self.feeds.get(&id) {
+            Some(feed) => (feed.head, feed.tip, feed.frozen.is_some()),
+            None => (Position::START, EntryId::ZERO, false),
+        };
+        if frozen {
+            return Offer::Ignore;
+        }
+        if range.start() == head && range.first_prev() == tip {
+            return Offer::Take;
+        }
+        self.misfit(link, id, range.start(), range.end());
+        Offer::Ignore
+    }
+
+    /// A range that does not join (RANGE-4).
+    pub fn misfit(&mut self, link: LinkId, id: FeedId, start: Position, end: Position) {
+        if self.is_live(&id) {
+            return;
+        }
+        let head = self.head_of(&id);
+        if end <= head || start == head {
+            self.ack_again(link, &id);
+        }
+        if let Some(side) = self.links.get_mut(&link) {
+            let again = side
+                .ask
+                .get(&id)
+                .is_none_or(|ask| ask.answered || start == ask.from);
+            if again && end > head {
+                side.ask.remove(&id);
+                self.source.remove(&id);
+                if start == head {
+                    side.not_held.insert(id);
+                }
+                self.dirty.insert(id.space);
+            }
+        }
+        self.pump();
+    }
+
+    fn is_live(&self, id: &FeedId) -> bool {
+        id.author == self.config.me && id.incarnation == self.config.live
+    }
+
+    /// Notes that `link` answered, up to `end`.
+    pub(super) fn answered(&mut self, link: LinkId, id: &FeedId, end: Position) {
+        let Some(side) = self.links.get_mut(&link) else {
+            return;
+        };
+        let told = side.rows.entry(*id).or_default();
+        *told = (*told).max(end);
+        let told = *told;
+        let follows = side.peer == id.author && side.incarnation == id.incarnation;
+        let done = match side.ask.get_mut(id) {
+            None => false,
+            Some(ask) => {
+                ask.answered = true;
+                ask.limit.is_some_and(|limit| end >= limit) || (!follows && told <= end)
+            }
+        };
+        if done {
+            side.ask.remove(id);
+            if self.source.get(id) == Some(&link) {
+                self.source.remove(id);
+            }
+        }
+    }
+
+    pub(super) fn on_not_held(&mut self, link: LinkId, id: FeedId) {
+        let head = self.head_of(&id);
+        if let Some(side) = self.links.get_mut(&link) {
+            side.not_held.insert(id);
+            side.ask.remove(&id);
+            if let Some(told) = side.rows.get_mut(&id) {
+                *told = head;
+            }
+        }
+        if self.source.get(&id) == Some(&link) {
+            self.source.remove(&id);
+        }
+        self.dirty.insert(id.space);
+    }
+
+    /// Asks for whatever of the space is wanted and not asked for yet.
+    pub(super) fn ask(&mut self, space: SpaceId, links: &[LinkId]) {
+        let mut needed: BTreeMap<FeedId, Position> = BTreeMap::new();
+        for link in links {
+            for (id, head) in self.links.get(link).into_iter().flat_map(|side| &side.rows) {
+                if id.space == space {
+                    let need = needed.entry(*id).or_default();
+                    *need = (*need).max(*head);
+                }
+            }
+        }
+        for (id, up_to) in &self.wanted {
+            if id.space == space {
+                let need = needed.entry(*id).or_default();
+                *need = (*need).max(*up_to);
+            }
+        }
+        for (id, need) in needed {
+            self.ask_feed(id, need, links);
+        }
+        self.watch_missing(space, links);
+    }
+
+    fn ask_feed(&mut self, id: FeedId, need: Position, links: &[LinkId]) {
+        if self.is_live(&id)
+            || self
+                .feeds
+                .get(&id)
+                .is_some_and(|feed| feed.frozen.is_some())
+        {
+            return;
+        }
+        let head = self.head_of(&id);
+        if let Some(source) = self.source.get(&id).copied() {
+            let has_more = |link: &LinkId| {
+                self.links
+                    .get(link)
+                    .is_some_and(|side| side.rows.get(&id).copied().unwrap_or_default() > head)
+            };
+            let stays = !links.contains(&source)
+                || has_more(&source)
+                || !links.iter().any(|link| *link != source && has_more(link));
+            if links.contains(&source) && stays {
+                return;
+            }
+            self.source.remove(&id);
+            if let Some(side) = self.links.get_mut(&source) {
+                side.ask.remove(&id);
+                side.skip.insert(id);
+            }
+        }
+        let live_at = |link: &LinkId| {
+            self.links
+                .get(link)
+                .is_some_and(|side| side.peer == id.author && side.incarnation == id.incarnation)
+        };
+        if head >= need && !links.iter().any(live_at) {
+            return;
+        }
+        if !head.is_start() && !self.missing_of(&id).is_empty() {
+            return;
+        }
+        let Some(link) = self.pick(&id, head, need, links) else {
+            return;
+        };
+        let mut limit = head.is_start().then(|| Position::new(1));
+        if let Some(Allowance::Entries(left)) = self.allowance.get(&id.author)
+            && id.author != self.config.me
+        {
+            if *left == 0 {
+                self.hold_stranger(link, id.space);
+                return;
+            }
+            let end = head.saturating_add(*left);
+            limit = Some(limit.map_or(end, |limit| limit.min(end)));
+        }
+        self.source.insert(id, link);
+        let (now, tip) = (self.now, self.tip_of(&id));
+        if let Some(side) = self.links.get_mut(&link) {
+            let ask = Ask {
+                from: head,
+                limit,
+                answered: false,
+                at: now,
+            };
+            side.ask.insert(id, ask);
+            side.ack_from
+                .entry(id)
+                .or_insert(if side.peer == id.author {
+                    Position::START
+                } else {
+                    head
+                });
+        }
+        self.out.push_back(super::Output::Expect {
+            link,
+            feed: id,
+            position: head,
+            tip,
+        });
+        self.send(
+            link,
+            SyncMessage::Want(Want {
+                feed: id,
+                from: head,
+                limit,
+            }),
+        );
+    }
+
+    /// One holder at a time: the author's own life first, then who told more than we have, then, for predecessors
+    /// that are wanted, anybody.
+    fn pick(
+        &mut self,
+        id: &FeedId,
+        head: Position,
+        need: Position,
+        links: &[LinkId],
+    ) -> Option<LinkId> {
+        let wanted = self.wanted.get(id).is_some_and(|up_to| *up_to > head);
+        let mut best: Option<(u8, LinkId)> = None;
+        for link in links {
+            let Some(side) = self.links.get(link) else {
+                continue;
+            };
+            let live = side.peer == id.author && side.incarnation == id.incarnation;
+            let silent = side.kind == WriterKind::OneShot && !live;
+            if silent
+                || side.not_held.contains(id)
+                || side.skip.contains(id)
+                || side.ask.contains_key(id)
+            {
+                continue;
+            }
+            let told = side.rows.get(id).copied().unwrap_or_default();
+            let class = if live && (side.rows.contains_key(id) || need > head) {
+                0
+            } else if told > head {
+                1
+            } else if wanted {
+                2
+            } else {
+                continue;
+            };
+            if best.is_none_or(|(held, _)| class < held) {
+                best = Some((class, *link));
+            }
+        }
+        if best.is_none() {
+            // Everybody was tried: begin again when something changes.
+            for link in links {
+                if let Some(side) = self.links.get_mut(link) {
+                    side.skip.remove(id);
+                }
+            }
+        }
+        best.map(|(_, link)| link)
+    }
+
+    fn hold_stranger(&mut self, link: LinkId, space: SpaceId) {
+        let Some(side) = self.links.get_mut(&link) else {
+            return;
+        };
+        if std::mem::replace(&mut side.hold_told, true) {
+            return;
+        }
+        let hold = Hold {
+            scope: Scope::Space(space),
+            cause: HoldCause::Consent,
+            retry_after_ms: STRANGER_RETRY_MS,
+        };
+        self.send(link, SyncMessage::Hold(hold));
+    }
+
+    /// The predecessors that its first entry names and that are not there (INC-4).
+    pub(super) fn missing_of(&self, id: &FeedId) -> Vec<FeedId> {
+        let Some(feed) = self.feeds.get(id) else {
+            return Vec::new();
+        };
+        feed.names
+            .iter()
+            .map(|(life, at, _)| {
+                (
+                    FeedId {
+                        incarnation: *life,
+                        ..*id
+                    },
+                    *at,
+                )
+            })
+            .filter(|(named, at)| !self.feeds.get(named).is_some_and(|held| held.is_there(*at)))
+            .filter(|(named, _)| !self.is_live(named))
+            .map(|(named, _)| named)
+            .collect()
+    }
+
+    /// Starts and stops the clock of INC-4: it runs while a predecessor holds a feed up although every linked peer
+    /// was asked for it.
+    fn watch_missing(&mut self, space: SpaceId, links: &[LinkId]) {
+        let Some(state) = self.spaces.get(&space) else {
+            return;
+        };
+        let mut waiting: Vec<FeedId> = Vec::new();
+        for id in &state.active {
+            for missing in self.missing_of(id) {
+                let asked = |link: &LinkId| {
+                    self.links.get(link).is_none_or(|side| {
+                        side.kind == WriterKind::OneShot
+                            || side.not_held.contains(&missing)
+                            || side.ask.contains_key(&missing)
+                            || side.skip.contains(&missing)
+                    })
+                };
+                if !links.is_empty() && links.iter().all(asked) {
+                    waiting.push(missing);
+                }
+            }
+        }
+        self.missing_since
+            .retain(|id, _| id.space != space || waiting.contains(id));
+        for id in waiting {
+            self.missing_since.entry(id).or_insert(self.now);
+        }
+    }
+}
