@@ -55,12 +55,7 @@ impl Announcement<'_> {
     fn print_text(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "skychatd {}", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "key        {}", self.public_key)?;
-        let new = if self.new_identity {
-            "new, made just now: "
-        } else {
-            ""
-        };
-        writeln!(out, "identity   {new}{}", self.identity)?;
+        writeln!(out, "identity   {}", self.identity)?;
         let memory = if self.memory {
             " (messages are kept in memory only)"
         } else {

@@ -21,6 +21,8 @@ pub const MAX_WAITING: usize = 16 * 1024;
 pub(crate) struct Batches {
     id: BatchId,
     records: Vec<Record>,
+    /// Entries were appended that are in no record yet: they join the batch when it is taken.
+    unsigned: bool,
     bytes: usize,
     heads: Vec<(FeedId, Position)>,
     under_way: VecDeque<(BatchId, Vec<(FeedId, Position)>)>,
@@ -34,6 +36,7 @@ impl Batches {
         Batches {
             id: BatchId::new(1),
             records: Vec::new(),
+            unsigned: false,
             bytes: 0,
             heads: Vec::new(),
             under_way: VecDeque::new(),
@@ -61,6 +64,11 @@ impl Batches {
             },
             bytes,
         );
+    }
+
+    /// An entry was appended that will be in this batch.
+    pub(crate) fn appended(&mut self) {
+        self.unsigned = true;
     }
 
     /// Entries up to here are in this batch.
@@ -94,6 +102,7 @@ impl Batches {
         let id = self.id;
         self.id = id.next();
         self.bytes = 0;
+        self.unsigned = false;
         self.under_way
             .push_back((id, std::mem::take(&mut self.heads)));
         Batch {
@@ -119,7 +128,7 @@ impl Batches {
 
     /// To be done when everything known so far is on disk.
     pub(crate) fn after(&mut self, output: Output) {
-        let barrier = if self.records.is_empty() {
+        let barrier = if self.records.is_empty() && !self.unsigned {
             self.under_way.back().map_or(self.committed, |(id, _)| *id)
         } else {
             self.id

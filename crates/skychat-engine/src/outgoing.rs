@@ -227,6 +227,7 @@ impl Engine {
             writer.builder = Some(builder);
         }
         pushed.map_err(|_| SendRejected::Seal)?;
+        self.batches.appended();
         writer.next = writer.next.saturating_add(1);
         if let Some(stored) = stored {
             writer.contents.push((index, stored));

@@ -43,8 +43,7 @@ impl<'a> Frames<'a> {
         const FLAGS: Violation = Violation::new("LINK-5", "a frame with unknown flags");
         const LONG: Violation = Violation::new("LINK-5", "a frame over 16 KiB");
         const IDLE: Violation = Violation::new("LINK-5", "an empty frame that is not the last");
-        let (&[s0, s1, flags, l0, l1], rest) =
-            self.0.split_first_chunk::<HEADER>().ok_or(CUT)?;
+        let (&[s0, s1, flags, l0, l1], rest) = self.0.split_first_chunk::<HEADER>().ok_or(CUT)?;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         if flags & !MORE != 0 {
             return Err(FLAGS);

@@ -350,12 +350,7 @@ impl Noise {
     }
 
     /// Reads message `number`, whose payload has to fill `payload`.
-    fn read(
-        &mut self,
-        number: u8,
-        bytes: &[u8],
-        payload: &mut [u8],
-    ) -> Result<(), HandshakeError> {
+    fn read(&mut self, number: u8, bytes: &[u8], payload: &mut [u8]) -> Result<(), HandshakeError> {
         match self.state.read_message(bytes, payload) {
             Ok(read) if read == payload.len() => Ok(()),
             _ => Err(HandshakeError::Message { message: number }),
@@ -396,11 +391,7 @@ fn handshake_state(
     seed: Seed,
 ) -> Result<snow::HandshakeState, snow::Error> {
     let params: NoiseParams = name.parse()?;
-    let resolver = Resolver::new(
-        identity.primitives(),
-        Arc::clone(identity.exchange()),
-        seed,
-    );
+    let resolver = Resolver::new(identity.primitives(), Arc::clone(identity.exchange()), seed);
     let builder = snow::Builder::with_resolver(params, Box::new(resolver))
         .prologue(prologue)?
         .local_private_key(&STATIC_PLACEHOLDER)?;

@@ -187,6 +187,7 @@ impl Outbound {
     fn charge(&mut self, after: usize, always: bool) -> Result<(), SendError> {
         let wanted = after
             .saturating_sub(self.charged)
+            .saturating_sub(UNBUDGETED)
             .next_multiple_of(UNBUDGETED);
         if !self.budget.take(wanted) {
             if !always {
@@ -233,8 +234,12 @@ impl Outbound {
     /// So many of the bytes taken are written.
     pub fn written(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_sub(bytes);
+        if self.charged == 0 {
+            return;
+        }
         let needed = self.queued().saturating_sub(UNBUDGETED);
-        if self.charged > needed.saturating_add(UNBUDGETED) {
+        // Not at every step, but when all is written.
+        if needed == 0 || self.charged > needed.saturating_add(UNBUDGETED) {
             let kept = needed.next_multiple_of(UNBUDGETED);
             self.budget.give_back(self.charged.saturating_sub(kept));
             self.charged = kept;

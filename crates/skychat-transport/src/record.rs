@@ -49,22 +49,35 @@ impl OpenRecord {
 
     #[cold]
     fn grow(&mut self, needed: usize) {
-        let capacity = self.0.capacity().saturating_mul(2).min(MAX_WIRE).max(needed);
+        let capacity = self
+            .0
+            .capacity()
+            .saturating_mul(2)
+            .min(MAX_WIRE)
+            .max(needed);
         self.0.reserve_exact(capacity.saturating_sub(self.0.len()));
     }
 
     /// Appends a frame: its header, then its payload, which the caller has counted.
     #[inline]
     pub(crate) fn frame(&mut self, service: u16, more: bool, length: u16, parts: &[&[u8]]) {
-        self.0.extend_from_slice(&frame::header(service, more, length));
+        self.0
+            .extend_from_slice(&frame::header(service, more, length));
         for part in parts {
             self.0.extend_from_slice(part);
         }
     }
 
     /// Appends a frame with the next `length` bytes of `message`.
-    pub(crate) fn fragment(&mut self, service: u16, more: bool, length: u16, message: &mut Parts<'_>) {
-        self.0.extend_from_slice(&frame::header(service, more, length));
+    pub(crate) fn fragment(
+        &mut self,
+        service: u16,
+        more: bool,
+        length: u16,
+        message: &mut Parts<'_>,
+    ) {
+        self.0
+            .extend_from_slice(&frame::header(service, more, length));
         message.take(usize::from(length), |piece| self.0.extend_from_slice(piece));
     }
 

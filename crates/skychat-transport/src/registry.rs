@@ -1,6 +1,7 @@
 //! Which links are up, and which of two links between the same lives stays (LINK-3).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{Incarnation, LinkId, Moment};
@@ -9,35 +10,35 @@ use skychat_proto::limits::{MAX_INCARNATIONS_PER_KEY, TIE_BREAK};
 /// What decides between two links of one key and incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contender {
+    /// Its name, given when the connection was made: a later one is larger.
+    pub id: LinkId,
     /// The life at the other end.
     pub incarnation: Incarnation,
     /// The key of the side that dialled.
     pub initiator: PublicKey,
-    /// When the link was complete.
+    /// When the peer's hello was there.
     pub completed: Moment,
 }
 
-/// Which of two links stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TieBreak {
-    /// The newer one; the older one drains.
-    Newer,
-    /// The older one; the newer one ends before it begins.
-    Older,
-}
-
-/// Decides between two links of one key and incarnation.
+/// Decides between two links of one key and incarnation: returns the name of the one that stays.
 ///
-/// Two that were complete within 5 s of each other are taken for a simultaneous open: the one
-/// whose initiator has the lower key stays, which both sides see alike. Otherwise, and between two
-/// of one initiator, the newer one stays: the older one may be dead without our knowing.
-pub fn tie_break(older: &Contender, newer: &Contender, within: std::time::Duration) -> TieBreak {
-    let apart = newer.completed.saturating_since(older.completed);
-    if apart <= within && older.initiator < newer.initiator {
-        TieBreak::Older
+/// Two with different initiators that were complete within `within` (5 s) of each other are taken
+/// for a simultaneous open: the one whose initiator has the lower key stays, which both sides see
+/// alike. Otherwise the one stays whose connection was made later: the other may be dead without
+/// our knowing. Connections are accepted in the order in which they were made, so both sides see
+/// that alike too, which cannot be said of the order in which hellos are read.
+pub fn tie_break(one: &Contender, other: &Contender, within: Duration) -> LinkId {
+    let (first, second) = (
+        one.completed.min(other.completed),
+        one.completed.max(other.completed),
+    );
+    let at_once = second.saturating_since(first) <= within;
+    let stays = if at_once && one.initiator != other.initiator {
+        one.initiator < other.initiator
     } else {
-        TieBreak::Newer
-    }
+        one.id > other.id
+    };
+    if stays { one.id } else { other.id }
 }
 
 /// Why a link is not taken.
@@ -57,12 +58,11 @@ pub struct Registry<L> {
     peers: BTreeMap<PublicKey, Vec<Held<L>>>,
     count: usize,
     limit: usize,
-    within: std::time::Duration,
+    within: Duration,
 }
 
 #[derive(Debug)]
 struct Held<L> {
-    id: LinkId,
     contender: Contender,
     link: L,
 }
@@ -79,7 +79,7 @@ impl<L> Registry<L> {
     }
 
     /// Another span in which two links count as opened at once.
-    pub fn with_tie_break(mut self, within: std::time::Duration) -> Self {
+    pub fn with_tie_break(mut self, within: Duration) -> Self {
         self.within = within;
         self
     }
@@ -92,7 +92,6 @@ impl<L> Registry<L> {
     pub fn admit(
         &mut self,
         peer: PublicKey,
-        id: LinkId,
         contender: Contender,
         link: L,
     ) -> Result<Vec<L>, NotTaken> {
@@ -101,31 +100,29 @@ impl<L> Registry<L> {
             .iter()
             .find(|held| held.contender.incarnation == contender.incarnation);
         let leaves = match same {
-            Some(older) => match tie_break(&older.contender, &contender, self.within) {
-                TieBreak::Older => return Err(NotTaken::Duplicate),
-                TieBreak::Newer => Some(older.id),
-            },
-            None if held.len() >= MAX_INCARNATIONS_PER_KEY => held
-                .iter()
-                .min_by_key(|held| (held.contender.completed, held.id))
-                .map(|held| held.id),
+            Some(there) => {
+                if tie_break(&there.contender, &contender, self.within) != contender.id {
+                    return Err(NotTaken::Duplicate);
+                }
+                Some(there.contender.id)
+            }
+            None if held.len() >= MAX_INCARNATIONS_PER_KEY => {
+                held.iter().map(|held| held.contender.id).min()
+            }
             None if self.count >= self.limit => return Err(NotTaken::Full),
             None => None,
         };
         let drained = leaves.and_then(|id| self.remove(&peer, id));
         self.count = self.count.saturating_add(1);
-        self.peers.entry(peer).or_default().push(Held {
-            id,
-            contender,
-            link,
-        });
+        let held = Held { contender, link };
+        self.peers.entry(peer).or_default().push(held);
         Ok(drained.into_iter().collect())
     }
 
     /// Forgets a link; `None` if it is not there (any more).
     pub fn remove(&mut self, peer: &PublicKey, id: LinkId) -> Option<L> {
         let held = self.peers.get_mut(peer)?;
-        let position = held.iter().position(|held| held.id == id)?;
+        let position = held.iter().position(|held| held.contender.id == id)?;
         let removed = held.swap_remove(position);
         if held.is_empty() {
             self.peers.remove(peer);

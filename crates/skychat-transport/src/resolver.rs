@@ -60,9 +60,8 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn types::Cipher>> {
-        matches!(choice, CipherChoice::ChaChaPoly).then(|| {
-            Box::new(Cipher(self.primitives.cipher(&[0; 32]))) as Box<dyn types::Cipher>
-        })
+        matches!(choice, CipherChoice::ChaChaPoly)
+            .then(|| Box::new(Cipher(self.primitives.cipher(&[0; 32]))) as Box<dyn types::Cipher>)
     }
 }
 

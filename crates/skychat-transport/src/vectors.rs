@@ -121,7 +121,10 @@ fn greeting(ann: &LinkIdentity, bob: &LinkIdentity) -> Value {
     let services = [ServiceId::SYNC, ServiceId::RANGE];
     let mut done = handshake(ann, bob, RekeyLimits::default());
     let proof = LinkMessage::Proof(done.proof).encode();
-    let (to_bob, to_ann) = (hello(0xa1, &services).encode(), hello(0xb1, &services).encode());
+    let (to_bob, to_ann) = (
+        hello(0xa1, &services).encode(),
+        hello(0xb1, &services).encode(),
+    );
     json!({
         "initiator": record(&mut done.ann.seal, &[(ServiceId::LINK, &to_bob)]),
         "responder": record(
@@ -139,7 +142,11 @@ fn records(ann: &LinkIdentity, bob: &LinkIdentity) -> Value {
         record(&mut done.ann.seal, &[(ServiceId::LINK, &ping)]),
         record(
             &mut done.ann.seal,
-            &[(ServiceId::SYNC, b"one"), (ServiceId::RANGE, b""), (ServiceId::new(900), b"?")],
+            &[
+                (ServiceId::SYNC, b"one"),
+                (ServiceId::RANGE, b""),
+                (ServiceId::new(900), b"?"),
+            ],
         ),
         record(&mut done.ann.seal, &[(ServiceId::LINK, &goodbye)]),
     ];
@@ -199,7 +206,9 @@ fn error(error: HandshakeError) -> String {
         HandshakeError::Message { message } => format!("Message{message}"),
         other => {
             let text = format!("{other:?}");
-            text.chars().take_while(char::is_ascii_alphanumeric).collect()
+            text.chars()
+                .take_while(char::is_ascii_alphanumeric)
+                .collect()
         }
     }
 }
@@ -241,7 +250,10 @@ fn refuse_to_responder(ann: &LinkIdentity, bob: &LinkIdentity, backend: Backend)
         limits: RekeyLimits::default(),
     };
     initiator.start([0; 32], &mut out).unwrap();
-    first("the all-zero ephemeral key, with a tag that fits a shared secret of zeros", out);
+    first(
+        "the all-zero ephemeral key, with a tag that fits a shared secret of zeros",
+        out,
+    );
 
     for (why, message_3) in Transcript::bad_claims(ann, bob, &eve) {
         let waiting = answer(bob, &done.message_1).unwrap();
@@ -255,7 +267,10 @@ fn refuse_to_responder(ann: &LinkIdentity, bob: &LinkIdentity, backend: Backend)
     }
     let mut changed = done.message_3;
     changed[MESSAGE_3 - 1] ^= 1;
-    let found = answer(bob, &done.message_1).unwrap().finish(&changed).unwrap_err();
+    let found = answer(bob, &done.message_1)
+        .unwrap()
+        .finish(&changed)
+        .unwrap_err();
     refused.push(json!({
         "why": "a changed tag",
         "suite_and_message_1": hex(done.message_1),
@@ -267,7 +282,13 @@ fn refuse_to_responder(ann: &LinkIdentity, bob: &LinkIdentity, backend: Backend)
 
 fn answer(bob: &LinkIdentity, first: &[u8; MESSAGE_1]) -> Result<AwaitClaim, HandshakeError> {
     let limits = RekeyLimits::default();
-    respond(bob, limits, counted(BOB_EPHEMERAL), first, &mut [0; MESSAGE_2])
+    respond(
+        bob,
+        limits,
+        counted(BOB_EPHEMERAL),
+        first,
+        &mut [0; MESSAGE_2],
+    )
 }
 
 /// Ann with her fixed ephemeral key is sent these.
@@ -280,7 +301,9 @@ fn refuse_to_initiator(ann: &LinkIdentity, bob: &LinkIdentity) -> Value {
             peer: bob.public(),
             limits: RekeyLimits::default(),
         };
-        let state = initiator.start(counted(ANN_EPHEMERAL), &mut [0; MESSAGE_1]).unwrap();
+        let state = initiator
+            .start(counted(ANN_EPHEMERAL), &mut [0; MESSAGE_1])
+            .unwrap();
         let found = state.finish(&message, &mut [0; MESSAGE_3]).unwrap_err();
         refused.push(json!({
             "why": why,
@@ -329,7 +352,10 @@ fn refuse_records(ann: &LinkIdentity, bob: &LinkIdentity) -> Value {
         ("a changed tag", tag),
         ("the second record first", second),
         ("a length of nothing", vec![0, 0]),
-        ("a length of a tag without frames", [&[0, 16][..], &[0; 16]].concat()),
+        (
+            "a length of a tag without frames",
+            [&[0, 16][..], &[0; 16]].concat(),
+        ),
     ];
     let refused = cases.map(|(why, wire)| {
         let mut buffer = InBuffer::default();
@@ -353,8 +379,14 @@ fn refuse_frames() -> Value {
         ("a payload that is cut", &[0, 1, 0, 0, 3, b'a', b'b']),
         ("an unknown flag", &[0, 1, 2, 0, 1, b'a']),
         ("all flags", &[0, 1, 0xff, 0, 1, b'a']),
-        ("an empty frame that is not the last of its message", &[0, 1, 1, 0, 0]),
-        ("a payload over 16 KiB; only the beginning is given here", &over),
+        (
+            "an empty frame that is not the last of its message",
+            &[0, 1, 1, 0, 0],
+        ),
+        (
+            "a payload over 16 KiB; only the beginning is given here",
+            &over,
+        ),
     ];
     let refused = cases.map(|(why, plaintext)| {
         let found = Frames::of(plaintext).find_map(Result::err).unwrap();

@@ -123,7 +123,7 @@ impl Replicator {
         let entries = usize::try_from(serve.next.entries_since(serve.acked)).unwrap_or(usize::MAX);
         let none = serve.in_flight.is_empty();
         let full = entries >= WINDOW_FEED_ENTRIES || bytes >= WINDOW_FEED_BYTES;
-        if (full && !none) || (link_in_flight >= WINDOW_LINK_BYTES && link_in_flight > 0) {
+        if (full && !none) || link_in_flight >= WINDOW_LINK_BYTES {
             return false;
         }
         let room = WINDOW_FEED_ENTRIES

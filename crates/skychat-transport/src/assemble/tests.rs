@@ -40,16 +40,25 @@ fn link_6_fragments_of_services_may_stand_between_each_other() {
     );
     assert!(!all.has_parts());
     // The next one begins anew.
-    assert_eq!(all.accept(frame(A, false, b"x")), Ok(Assembled::Message(A, b"x")));
+    assert_eq!(
+        all.accept(frame(A, false, b"x")),
+        Ok(Assembled::Message(A, b"x"))
+    );
     assert_eq!(all.accept(frame(A, true, b"y")), Ok(Assembled::Part));
-    assert_eq!(all.accept(frame(A, false, b"")), Ok(Assembled::Message(A, b"y")));
+    assert_eq!(
+        all.accept(frame(A, false, b"")),
+        Ok(Assembled::Message(A, b"y"))
+    );
 }
 
 #[test]
 fn link_2_unknown_services_are_skipped_and_cost_nothing() {
     let mut all = known();
     for _ in 0..1000 {
-        assert_eq!(all.accept(frame(STRANGE, true, &[0; MAX_FRAME])), Ok(Assembled::Unknown));
+        assert_eq!(
+            all.accept(frame(STRANGE, true, &[0; MAX_FRAME])),
+            Ok(Assembled::Unknown)
+        );
     }
     assert!(!all.has_parts());
 }
@@ -65,10 +74,17 @@ fn link_6_no_message_grows_over_the_limit_of_its_service() {
         let piece = [0; MAX_FRAME];
         let mut left = limit;
         while left > MAX_FRAME {
-            assert_eq!(all.accept(frame(service, true, &piece)), Ok(Assembled::Part));
+            assert_eq!(
+                all.accept(frame(service, true, &piece)),
+                Ok(Assembled::Part)
+            );
             left -= MAX_FRAME;
         }
-        let held = all.slots.iter().map(|slot| slot.buffer.len()).sum::<usize>();
+        let held = all
+            .slots
+            .iter()
+            .map(|slot| slot.buffer.len())
+            .sum::<usize>();
         assert_eq!(held, limit - left);
         let mut over = known();
         std::mem::swap(&mut over, &mut all);
@@ -81,7 +97,9 @@ fn link_6_no_message_grows_over_the_limit_of_its_service() {
             over.accept(frame(service, true, &piece)).unwrap();
         }
         let rest = limit % MAX_FRAME + 1;
-        let refused = over.accept(frame(service, false, &piece[..rest])).unwrap_err();
+        let refused = over
+            .accept(frame(service, false, &piece[..rest]))
+            .unwrap_err();
         assert_eq!(refused.rule(), "LINK-6");
     }
 }
@@ -102,9 +120,16 @@ fn a_quiet_link_keeps_no_memory_but_unfinished_messages() {
     all.accept(frame(B, true, b"fini")).unwrap();
     all.accept(frame(B, false, b"shed")).unwrap();
     all.trim();
-    let held: Vec<_> = all.slots.iter().map(|slot| slot.buffer.capacity() > 0).collect();
+    let held: Vec<_> = all
+        .slots
+        .iter()
+        .map(|slot| slot.buffer.capacity() > 0)
+        .collect();
     assert_eq!(held, [false, false, true, false]);
-    assert_eq!(all.accept(frame(A, false, b"!")), Ok(Assembled::Message(A, b"unfinished!")));
+    assert_eq!(
+        all.accept(frame(A, false, b"!")),
+        Ok(Assembled::Message(A, b"unfinished!"))
+    );
 }
 
 proptest! {

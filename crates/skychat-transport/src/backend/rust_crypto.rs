@@ -48,9 +48,7 @@ impl RecordCipher for Cipher {
     ) -> Result<(), CipherError> {
         let nonce = Nonce::from(nonce_bytes(nonce));
         let tag = Tag::from(*tag);
-        let opened = self
-            .0
-            .decrypt_inout_detached(&nonce, ad, text.into(), &tag);
+        let opened = self.0.decrypt_inout_detached(&nonce, ad, text.into(), &tag);
         opened.map_err(|_| CipherError)
     }
 }

@@ -27,14 +27,20 @@ fn link_5_the_layout_of_a_frame() {
 #[test]
 fn link_5_what_is_refused() {
     for cut in 1..HEADER {
-        assert_eq!(refused(&encoded(1, false, b"")[..cut]), "a frame that its record cuts off");
+        assert_eq!(
+            refused(&encoded(1, false, b"")[..cut]),
+            "a frame that its record cuts off"
+        );
     }
     let cut = &encoded(1, false, b"abc")[..7];
     assert_eq!(refused(cut), "a frame that its record cuts off");
     for flags in 2..=255 {
         assert_eq!(refused(&[0, 1, flags, 0, 0]), "a frame with unknown flags");
     }
-    assert_eq!(refused(&[0, 1, 1, 0, 0]), "an empty frame that is not the last");
+    assert_eq!(
+        refused(&[0, 1, 1, 0, 0]),
+        "an empty frame that is not the last"
+    );
     let long = encoded(1, false, &[0; MAX_FRAME + 1]);
     assert_eq!(refused(&long), "a frame over 16 KiB");
     // What comes before the bad one is handed out.

@@ -42,7 +42,10 @@ fn link_1_both_sides_know_whom_they_talk_to() {
     each_backend(|backend| {
         let done = handshake(&ann(backend), &bob(backend), LIMITS);
         assert_eq!(done.claimed, ann(backend).public());
-        assert_eq!(done.expected.check(&done.proof).unwrap(), bob(backend).public());
+        assert_eq!(
+            done.expected.check(&done.proof).unwrap(),
+            bob(backend).public()
+        );
     });
 }
 
@@ -53,11 +56,9 @@ fn link_1_records_pass_both_ways() {
             mut ann, mut bob, ..
         } = handshake(&ann(backend), &bob(backend), LIMITS);
         for text in [&b"x"[..], b"some frames", &[7; 65_519]] {
-            for (from, to) in [(&mut ann, &mut bob)] {
-                let mut record = [&[0; 2], text, &[0; 16]].concat();
-                from.seal.seal(&mut record).unwrap();
-                assert_eq!(to.open.open(&mut record[2..]).unwrap(), text);
-            }
+            let mut record = [&[0; 2], text, &[0; 16]].concat();
+            ann.seal.seal(&mut record).unwrap();
+            assert_eq!(bob.open.open(&mut record[2..]).unwrap(), text);
             let mut record = [&[0; 2], text, &[0; 16]].concat();
             bob.seal.seal(&mut record).unwrap();
             assert_eq!(ann.open.open(&mut record[2..]).unwrap(), text);
@@ -231,18 +232,26 @@ fn link_1_a_claim_of_somebody_elses_key_is_refused() {
 
     // Another key, with a good signature of its owner: not the key of the handshake.
     let refused = claim(&ann, &bob, |bound| {
-        (*eve.public().as_bytes(), bound.sign(&eve.secret_handle()).unwrap())
+        (
+            *eve.public().as_bytes(),
+            bound.sign(&eve.secret_handle()).unwrap(),
+        )
     });
     assert_eq!(refused, HandshakeError::ClaimedOther);
 
     // The own key with somebody else's signature.
-    let refused = claim(&ann, &bob, |bound| (own, bound.sign(&eve.secret_handle()).unwrap()));
+    let refused = claim(&ann, &bob, |bound| {
+        (own, bound.sign(&eve.secret_handle()).unwrap())
+    });
     assert_eq!(refused, HandshakeError::Unproven);
 
     // -A has the same X25519 key as A, and is another identity.
     let mut negative = own;
     negative[31] ^= 0x80;
-    assert_eq!(PublicKey::from_bytes(&negative).unwrap().x25519(), ann.public().x25519());
+    assert_eq!(
+        PublicKey::from_bytes(&negative).unwrap().x25519(),
+        ann.public().x25519()
+    );
     let refused = claim(&ann, &bob, |bound| {
         (negative, bound.sign(&ann.secret_handle()).unwrap())
     });
@@ -298,7 +307,10 @@ fn link_1_the_responder_has_to_prove_the_very_key_that_was_dialled() {
     let mut third = [0; MESSAGE_3];
     let (_, expected) = state.finish(&reply, &mut third).unwrap();
     let (_, proof) = answering.finish(&third).unwrap().accept().unwrap();
-    assert_eq!(expected.check(&proof).unwrap_err(), HandshakeError::Unproven);
+    assert_eq!(
+        expected.check(&proof).unwrap_err(),
+        HandshakeError::Unproven
+    );
 }
 
 /// The static keys of the published vector stand in for ours.
@@ -322,13 +334,21 @@ fn the_published_noise_vector_holds_on_every_backend() {
         };
         let own = published(key("init_static"), backend);
         let mut i = state(own, Some(&rs), key("init_ephemeral"));
-        let mut r = state(published(key("resp_static"), backend), None, key("resp_ephemeral"));
+        let mut r = state(
+            published(key("resp_static"), backend),
+            None,
+            key("resp_ephemeral"),
+        );
         let messages = vector["messages"].as_array().unwrap();
         let part = |n: usize, name: &str| unhex(messages[n][name].as_str().unwrap());
         let (mut out, mut back) = ([0; 200], [0; 200]);
         for n in 0..3 {
             let (payload, ciphertext) = (part(n, "payload"), part(n, "ciphertext"));
-            let (from, to) = if n % 2 == 0 { (&mut i, &mut r) } else { (&mut r, &mut i) };
+            let (from, to) = if n % 2 == 0 {
+                (&mut i, &mut r)
+            } else {
+                (&mut r, &mut i)
+            };
             let written = from.write_message(&payload, &mut out).unwrap();
             assert_eq!(out[..written], ciphertext, "message {n}");
             let read = to.read_message(&ciphertext, &mut back).unwrap();

@@ -74,8 +74,14 @@ impl Transcript {
         negative[31] ^= 0x80;
         let neutral = std::array::from_fn(|n| u8::from(n == 0));
         vec![
-            ("another key, signed by its owner", message(&|bound| claim(eve, &bound))),
-            ("the negative of the key, which has the same X25519 form", with_key(negative)),
+            (
+                "another key, signed by its owner",
+                message(&|bound| claim(eve, &bound)),
+            ),
+            (
+                "the negative of the key, which has the same X25519 form",
+                with_key(negative),
+            ),
             ("a key of small order", with_key(neutral)),
             ("a key that is no point", with_key([2; 32])),
             (

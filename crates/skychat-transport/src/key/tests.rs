@@ -138,7 +138,10 @@ fn link_4_records_are_neither_repeated_nor_reordered_nor_left_out() {
         for &n in first {
             open.open(&mut records[n].clone()[LENGTH..]).unwrap();
         }
-        assert!(open.open(&mut records[*last].clone()[LENGTH..]).is_err(), "{order:?}");
+        assert!(
+            open.open(&mut records[*last].clone()[LENGTH..]).is_err(),
+            "{order:?}"
+        );
     }
 }
 
@@ -177,7 +180,12 @@ fn a_failing_cipher_ends_the_key() {
     struct Failing;
     impl RecordCipher for Failing {
         fn set(&mut self, _: &[u8; 32]) {}
-        fn seal(&self, _: u64, _: &[u8], _: &mut [u8]) -> Result<[u8; 16], crate::backend::CipherError> {
+        fn seal(
+            &self,
+            _: u64,
+            _: &[u8],
+            _: &mut [u8],
+        ) -> Result<[u8; 16], crate::backend::CipherError> {
             Err(crate::backend::CipherError)
         }
         fn open(

@@ -19,7 +19,10 @@ fn a_seed_is_used_once() {
     assert_eq!(rng.try_fill_bytes(&mut out), Err(snow::Error::Rng));
     let mut second = resolver.resolve_rng().unwrap();
     assert_eq!(second.try_fill_bytes(&mut out), Err(snow::Error::Rng));
-    assert_eq!(Once(Some(Zeroizing::new([0; 32]))).try_fill_bytes(&mut [0; 31]), Err(snow::Error::Rng));
+    assert_eq!(
+        Once(Some(Zeroizing::new([0; 32]))).try_fill_bytes(&mut [0; 31]),
+        Err(snow::Error::Rng)
+    );
 }
 
 #[test]
@@ -47,7 +50,9 @@ fn a_key_of_small_order_is_an_error_not_a_secret() {
 
 #[test]
 fn a_cipher_without_room_writes_nothing() {
-    let mut cipher = resolver().resolve_cipher(&CipherChoice::ChaChaPoly).unwrap();
+    let mut cipher = resolver()
+        .resolve_cipher(&CipherChoice::ChaChaPoly)
+        .unwrap();
     cipher.set(&[3; 32]);
     let mut out = [0x55; 20];
     assert_eq!(cipher.encrypt(0, &[], b"hello", &mut out), 0);
@@ -57,6 +62,12 @@ fn a_cipher_without_room_writes_nothing() {
     let mut back = [0; 5];
     assert_eq!(cipher.decrypt(0, &[], &out, &mut back), Ok(5));
     assert_eq!(&back, b"hello");
-    assert_eq!(cipher.decrypt(0, &[], &out[..15], &mut back), Err(snow::Error::Decrypt));
-    assert_eq!(cipher.decrypt(0, &[], &out, &mut [0; 4]), Err(snow::Error::Decrypt));
+    assert_eq!(
+        cipher.decrypt(0, &[], &out[..15], &mut back),
+        Err(snow::Error::Decrypt)
+    );
+    assert_eq!(
+        cipher.decrypt(0, &[], &out, &mut [0; 4]),
+        Err(snow::Error::Decrypt)
+    );
 }

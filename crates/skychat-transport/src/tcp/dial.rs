@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skychat_identity::PublicKey;
+use skychat_proto::ids::LinkId;
 use skychat_proto::link::Goodbye;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,8 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::greet::{self, Opened, Proof};
 use super::{CloseReason, Factory, Link, LinkConfig, listen};
-use crate::handshake::{HandshakeError, Initiator, MESSAGE_1, MESSAGE_2, MESSAGE_3};
 use crate::Violation;
+use crate::handshake::{HandshakeError, Initiator, MESSAGE_1, MESSAGE_2, MESSAGE_3};
 
 /// How far a dial had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,11 +113,15 @@ pub async fn dial<F: Factory>(
     let stream = connected
         .map_err(|_| timed_out(Stage::Connect))?
         .map_err(unreachable)?;
+    let id = config.links.next_id();
     listen::prepare(&stream, &config.timing).map_err(unreachable)?;
     let hello_by = Instant::now() + config.timing.handshake;
-    let opened = timeout_at(hello_by, handshake(stream, addr, expect, config, hello_by))
-        .await
-        .map_err(|_| timed_out(Stage::Message2))??;
+    let opened = timeout_at(
+        hello_by,
+        handshake(stream, id, addr, expect, config, hello_by),
+    )
+    .await
+    .map_err(|_| timed_out(Stage::Message2))??;
     let (up, is_up) = oneshot::channel();
     greet::open(config, factory, opened, Some(up));
     match is_up.await {
@@ -132,6 +137,7 @@ const fn timed_out(stage: Stage) -> DialError {
 
 async fn handshake(
     mut stream: TcpStream,
+    id: LinkId,
     addr: SocketAddr,
     expect: PublicKey,
     config: &LinkConfig,
@@ -152,13 +158,16 @@ async fn handshake(
     let mut reply = [0; MESSAGE_2];
     stream.read_exact(&mut reply).await.map_err(closed)?;
     let mut third = [0; MESSAGE_3];
-    let (keys, proof) = state.finish(&reply, &mut third).map_err(|error| match error {
-        HandshakeError::Message { .. } => DialError::WrongAnswer,
-        _ => DialError::Failed,
-    })?;
+    let (keys, proof) = state
+        .finish(&reply, &mut third)
+        .map_err(|error| match error {
+            HandshakeError::Message { .. } => DialError::WrongAnswer,
+            _ => DialError::Failed,
+        })?;
     let refused = |_| DialError::ClosedAfterMessage3;
     stream.write_all(&third).await.map_err(refused)?;
     Ok(Opened {
+        id,
         stream,
         addr,
         peer: expect,

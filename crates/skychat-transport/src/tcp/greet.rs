@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use skychat_identity::{PublicKey, Signature};
-use skychat_proto::ids::ServiceId;
+use skychat_proto::ids::{LinkId, ServiceId};
 use skychat_proto::link::{Goodbye, Hello, LinkMessage};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -22,6 +22,8 @@ use crate::{Handler, InBuffer, LinkKeys, Receiver, Role};
 
 /// A connection whose handshake is done.
 pub(super) struct Opened {
+    /// Given when the connection was made: LINK-3 goes by it.
+    pub(super) id: LinkId,
     pub(super) stream: TcpStream,
     pub(super) addr: SocketAddr,
     pub(super) peer: PublicKey,
@@ -57,7 +59,7 @@ pub(super) fn open<F: Factory>(
         Proof::Ours(proof) => (Role::Responder, None, Some(proof)),
     };
     let facts = Facts {
-        id: config.links.next_id(),
+        id: opened.id,
         peer: opened.peer,
         inbound: role == Role::Responder,
         addr: opened.addr,
@@ -71,9 +73,7 @@ pub(super) fn open<F: Factory>(
         let mut sending = shared.lock();
         for message in proof.into_iter().chain([LinkMessage::Hello(hello)]) {
             // An empty queue takes it.
-            let _taken = sending
-                .queue
-                .push(ServiceId::LINK, &[&message.encode()]);
+            let _taken = sending.queue.push(ServiceId::LINK, &[&message.encode()]);
         }
     }
     let shared = Arc::new(shared);
@@ -286,4 +286,3 @@ impl<F: Factory> Handler for Upper<F> {
         }
     }
 }
-

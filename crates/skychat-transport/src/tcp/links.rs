@@ -90,13 +90,14 @@ impl Links {
         initiator: PublicKey,
     ) -> Result<(), NotTaken> {
         let contender = Contender {
+            id: link.id(),
             incarnation,
             initiator,
             completed: Moment::since_start(self.0.start.elapsed()),
         };
         let replaced = self
             .registry()
-            .admit(link.peer(), link.id(), contender, link.clone())?;
+            .admit(link.peer(), contender, link.clone())?;
         for older in replaced {
             older.close(Goodbye::Replaced);
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use skychat_proto::ids::LinkId;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -282,6 +283,7 @@ impl<F: Factory> Accepting<F> {
         };
         let (place, is_placed) = tokio::sync::oneshot::channel();
         let guest = Guest {
+            id: self.config.links.next_id(),
             config: self.config.clone(),
             factory: Arc::clone(&self.factory),
             worker: self.worker.clone(),
@@ -353,6 +355,7 @@ impl Drop for Place {
 
 /// A connection in its handshake.
 struct Guest<F> {
+    id: LinkId,
     config: LinkConfig,
     factory: Arc<F>,
     worker: Worker,
@@ -399,8 +402,7 @@ impl<F: Factory> Guest<F> {
             return None;
         };
         let mut third = [0; MESSAGE_3];
-        if stream.write_all(&reply).await.is_err() || stream.read_exact(&mut third).await.is_err()
-        {
+        if stream.write_all(&reply).await.is_err() || stream.read_exact(&mut third).await.is_err() {
             failed();
             return None;
         }
@@ -419,6 +421,7 @@ impl<F: Factory> Guest<F> {
         });
         match judged.await.flatten() {
             Some(Ok((peer, keys, proof))) => Some(Opened {
+                id: self.id,
                 stream,
                 addr,
                 peer,

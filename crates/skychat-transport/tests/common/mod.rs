@@ -1,12 +1,15 @@
 //! Nodes for tests over loopback.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(unreachable_pub, reason = "a module that test binaries share")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test that panics is a test that fails"
 )]
+
+pub mod raw;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use skychat_identity::{PublicKey, SecretKey};
 use skychat_proto::ids::{Incarnation, ServiceId};
 use skychat_proto::link::Hello;
 use skychat_proto::open::WriterKind;
-use skychat_transport::backend::Backend;
+pub use skychat_transport::Backend;
 use skychat_transport::{
     Admission, Anyone, CloseReason, DialError, Factory, Link, LinkConfig, LinkIdentity, Links,
     Listener, ListenerLimits, LobbyLimits, Service, Violation, dial,
@@ -115,11 +118,7 @@ pub fn node(n: u8) -> Node {
     node_with(n, Anyone, |_| {})
 }
 
-pub fn node_with(
-    n: u8,
-    admission: impl Admission,
-    change: impl FnOnce(&mut LinkConfig),
-) -> Node {
+pub fn node_with(n: u8, admission: impl Admission, change: impl FnOnce(&mut LinkConfig)) -> Node {
     let identity = LinkIdentity::new(secret(n), Backend::default());
     let key = identity.public();
     let mut config = LinkConfig::new(identity, move || hello(n), admission);

@@ -1,0 +1,372 @@
+//! The thread that writes.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use skychat_identity::PublicKey;
+use skychat_proto::ids::{MessageId, SpaceId};
+use skychat_proto::limits::STORE_BATCHES;
+use skychat_proto::record::{Batch, tables};
+use tracing::{error, warn};
+
+use crate::error::{ReadError, WriteError};
+use crate::event::{Committed, Receipt, StoredEvent};
+use crate::reader::StoreReader;
+use crate::writer::{GROUP_BYTES, MAX_GROUP_RECORDS, StoreWriter, batch_size};
+
+/// How often `HEAD` is synced.
+const HEAD_SYNC: Duration = Duration::from_secs(1);
+/// Lookups that can wait.
+const MAX_LOOKUPS: usize = 4096;
+
+/// What the thread did, in the order of what it was handed.
+#[derive(Debug)]
+pub enum Done {
+    /// These batches are on disk, and readers see them.
+    Committed {
+        /// One for each batch, in order.
+        receipts: Vec<Receipt>,
+        /// Their events.
+        events: Committed<Vec<StoredEvent>>,
+    },
+    /// The answer to a lookup.
+    Found {
+        /// Its number.
+        lookup: u64,
+        /// For each message asked for: the SHA-256 of the content that was taken, without the
+        /// marks that are stored in front of it; `None`: none was.
+        found: Vec<Option<[u8; 32]>>,
+    },
+    /// Nothing was written, and nothing more will be. The batches of the group are lost, and
+    /// whatever was in the queue behind them.
+    Failed(WriteError),
+    /// A lookup was not answered because the disk failed; as after [`Done::Failed`], nothing more
+    /// is done.
+    Unreadable(ReadError),
+    /// The thread ends. Always the last.
+    Stopped,
+}
+
+/// Why something was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueueError {
+    /// As much as it takes is waiting.
+    #[error("the queue of the store is full")]
+    Full,
+    /// The thread has ended, or is about to.
+    #[error("the store has stopped")]
+    Stopped,
+}
+
+enum Request {
+    Batch(Batch),
+    Lookup {
+        lookup: u64,
+        author: PublicKey,
+        space: SpaceId,
+        messages: Vec<MessageId>,
+    },
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    /// Handed in, and neither on disk nor lost.
+    batches: usize,
+    lookups: usize,
+    stop: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    queue: Mutex<Queue>,
+    more: Condvar,
+}
+
+impl Lane {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The way to the writing thread. When it is dropped, the thread writes what was handed in, and
+/// ends.
+pub struct WriterHandle {
+    lane: Arc<Lane>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for WriterHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = self.lane.queue();
+        f.debug_struct("WriterHandle")
+            .field("batches", &queue.batches)
+            .field("lookups", &queue.lookups)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts the thread that writes. It takes everything that waits, makes one group of it, commits
+/// it, and tells `on_event`, which must not block for long: nothing is written meanwhile.
+///
+/// # Errors
+/// The system gave no thread.
+pub fn spawn_writer(
+    writer: StoreWriter,
+    on_event: impl FnMut(Done) + Send + 'static,
+) -> io::Result<WriterHandle> {
+    let lane = Arc::new(Lane::default());
+    let worker = Worker {
+        reader: StoreReader::new(Arc::clone(&writer.shared)),
+        writer,
+        lane: Arc::clone(&lane),
+        on_event,
+        head_synced: now(),
+    };
+    let thread = Builder::new()
+        .name("skychat-store".to_owned())
+        .spawn(move || worker.run())?;
+    Ok(WriterHandle {
+        lane,
+        thread: Some(thread),
+    })
+}
+
+impl WriterHandle {
+    /// Hands in a batch. At most [`STORE_BATCHES`] may be on their way.
+    ///
+    /// # Errors
+    /// [`QueueError`], with the batch.
+    #[expect(clippy::result_large_err, reason = "the batch goes back whole")]
+    pub fn commit(&self, batch: Batch) -> Result<(), (QueueError, Batch)> {
+        let mut queue = self.lane.queue();
+        if queue.stop {
+            return Err((QueueError::Stopped, batch));
+        }
+        if queue.batches >= STORE_BATCHES {
+            return Err((QueueError::Full, batch));
+        }
+        queue.batches = queue.batches.saturating_add(1);
+        queue.requests.push_back(Request::Batch(batch));
+        self.lane.more.notify_one();
+        Ok(())
+    }
+
+    /// Asks whether content of these messages was taken. Answered when every batch handed in
+    /// before is on disk.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub fn lookup(
+        &self,
+        lookup: u64,
+        author: PublicKey,
+        space: SpaceId,
+        messages: Vec<MessageId>,
+    ) -> Result<(), QueueError> {
+        let mut queue = self.lane.queue();
+        if queue.stop {
+            return Err(QueueError::Stopped);
+        }
+        if queue.lookups >= MAX_LOOKUPS {
+            return Err(QueueError::Full);
+        }
+        queue.lookups = queue.lookups.saturating_add(1);
+        queue.requests.push_back(Request::Lookup {
+            lookup,
+            author,
+            space,
+            messages,
+        });
+        self.lane.more.notify_one();
+        Ok(())
+    }
+
+    /// Whether a batch would be taken.
+    pub fn has_room(&self) -> bool {
+        let queue = self.lane.queue();
+        !queue.stop && queue.batches < STORE_BATCHES
+    }
+
+    /// Whether everything that was handed in is done.
+    pub fn is_idle(&self) -> bool {
+        let queue = self.lane.queue();
+        queue.batches == 0 && queue.lookups == 0
+    }
+
+    /// Takes nothing more; what was handed in is still written.
+    pub fn stop(&self) {
+        self.lane.queue().stop = true;
+        self.lane.more.notify_one();
+    }
+
+    /// Stops, and waits for the end of the thread.
+    pub fn join(mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the thread of the store panicked");
+        }
+    }
+}
+
+impl Drop for WriterHandle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+struct Worker<F> {
+    writer: StoreWriter,
+    reader: StoreReader,
+    lane: Arc<Lane>,
+    on_event: F,
+    head_synced: Instant,
+}
+
+/// Whatever ends the thread, nothing more is taken then.
+struct Closed(Arc<Lane>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.stop = true;
+        queue.requests.clear();
+        (queue.batches, queue.lookups) = (0, 0);
+    }
+}
+
+impl<F: FnMut(Done)> Worker<F> {
+    fn run(mut self) {
+        let closed = Closed(Arc::clone(&self.lane));
+        while let Some(work) = self.next() {
+            if let Err(failed) = self.work(work) {
+                error!("the store failed: nothing more is written");
+                // Whoever hears of it is not to find a queue that takes more.
+                self.lane.queue().stop = true;
+                (self.on_event)(failed);
+                break;
+            }
+        }
+        self.sync_head();
+        drop(closed);
+        (self.on_event)(Done::Stopped);
+    }
+
+    fn sync_head(&mut self) {
+        if let Err(error) = self.writer.sync_head() {
+            warn!(%error, "HEAD was not synced");
+        }
+        self.head_synced = now();
+    }
+
+    /// Waits for something to do; `None`: the end.
+    fn next(&mut self) -> Option<Vec<Request>> {
+        loop {
+            if self.writer.head_is_dirty() && self.head_synced.elapsed() >= HEAD_SYNC {
+                self.sync_head();
+            }
+            let lane = Arc::clone(&self.lane);
+            let mut queue = lane.queue();
+            if !queue.requests.is_empty() {
+                return Some(take(&mut queue));
+            }
+            if queue.stop {
+                return None;
+            }
+            let waited = if self.writer.head_is_dirty() {
+                let left = HEAD_SYNC.saturating_sub(self.head_synced.elapsed());
+                let waited = lane.more.wait_timeout(queue, left);
+                waited.map(|(queue, _)| queue).map_err(|_| ())
+            } else {
+                lane.more.wait(queue).map_err(|_| ())
+            };
+            drop(waited);
+        }
+    }
+
+    fn work(&mut self, work: Vec<Request>) -> Result<(), Done> {
+        let mut group = Vec::new();
+        for request in work {
+            match request {
+                Request::Batch(batch) => group.push(batch),
+                Request::Lookup {
+                    lookup,
+                    author,
+                    space,
+                    messages,
+                } => {
+                    self.commit(std::mem::take(&mut group))?;
+                    let found = messages.into_iter().map(|id| self.hash(author, space, id));
+                    let found = found.collect::<Result<_, _>>().map_err(Done::Unreadable)?;
+                    {
+                        let mut queue = self.lane.queue();
+                        queue.lookups = queue.lookups.saturating_sub(1);
+                    }
+                    (self.on_event)(Done::Found { lookup, found });
+                }
+            }
+        }
+        self.commit(group)
+    }
+
+    fn commit(&mut self, group: Vec<Batch>) -> Result<(), Done> {
+        let batches = group.len();
+        if batches == 0 {
+            return Ok(());
+        }
+        let (receipts, events) = self.writer.commit(group).map_err(Done::Failed)?;
+        {
+            let mut queue = self.lane.queue();
+            queue.batches = queue.batches.saturating_sub(batches);
+        }
+        (self.on_event)(Done::Committed { receipts, events });
+        Ok(())
+    }
+
+    fn hash(
+        &self,
+        author: PublicKey,
+        space: SpaceId,
+        message: MessageId,
+    ) -> Result<Option<[u8; 32]>, ReadError> {
+        let Some(place) = self.reader.find(author, space, message)? else {
+            return Ok(None);
+        };
+        let content = self.reader.content(place.feed, place.seq)?;
+        Ok(content.map(|(_, stored)| {
+            let content = tables::split_stored(&stored).map_or(&[][..], |(_, content)| content);
+            Sha256::digest(content).into()
+        }))
+    }
+}
+
+/// What goes together: everything that waits, as far as it fits into one group.
+fn take(queue: &mut Queue) -> Vec<Request> {
+    let mut work = Vec::new();
+    let (mut bytes, mut records) = (0_usize, 0_usize);
+    while let Some(request) = queue.requests.pop_front() {
+        if let Request::Batch(batch) = &request {
+            bytes = bytes.saturating_add(batch_size(batch));
+            records = records.saturating_add(batch.records.len());
+            let too_much = bytes > GROUP_BYTES || records >= MAX_GROUP_RECORDS;
+            if too_much && !work.is_empty() {
+                queue.requests.push_front(request);
+                break;
+            }
+        }
+        work.push(request);
+    }
+    work
+}

@@ -1,0 +1,181 @@
+//! What stands in the meta and the body of a record.
+
+use bytes::Bytes;
+use rand_core::CryptoRng;
+use skychat_identity::{KeyCache, PublicKey};
+use skychat_proto::ids::{EntryId, FeedId, MessageId, Position, SpaceId, TableId};
+use skychat_proto::limits::FEED_ID_LEN;
+use skychat_seal::{STORE_OVERHEAD, StoreKey};
+use zeroize::Zeroizing;
+
+use crate::layout::Fields;
+
+/// The store's own table: the first event number of each life. Key: incarnation. Row: u64.
+pub(crate) const LIVES: TableId = TableId::new(200);
+
+const ENTRY_FORM: u8 = 1;
+const DRAFT_FORM: u8 = 2;
+
+/// The meta of a content record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContentMeta {
+    Entry {
+        back: u16,
+        row: u16,
+    },
+    Draft {
+        author: PublicKey,
+        space: SpaceId,
+        message: MessageId,
+    },
+}
+
+impl ContentMeta {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            ContentMeta::Entry { back, row } => {
+                out.push(ENTRY_FORM);
+                out.extend_from_slice(&back.to_be_bytes());
+                out.extend_from_slice(&row.to_be_bytes());
+            }
+            ContentMeta::Draft {
+                author,
+                space,
+                message,
+            } => {
+                out.push(DRAFT_FORM);
+                out.extend_from_slice(author.as_bytes());
+                out.extend_from_slice(space.as_bytes());
+                out.extend_from_slice(message.as_bytes());
+            }
+        }
+    }
+
+    pub(crate) fn decode(meta: &[u8], keys: &mut KeyCache) -> Option<Self> {
+        let mut fields = Fields::new(meta);
+        let found = match fields.u8()? {
+            ENTRY_FORM => ContentMeta::Entry {
+                back: fields.u16()?,
+                row: fields.u16()?,
+            },
+            DRAFT_FORM => ContentMeta::Draft {
+                author: keys.get(&fields.array()?).ok()?,
+                space: SpaceId::from_bytes(fields.array()?),
+                message: MessageId::from_bytes(fields.array()?),
+            },
+            _ => return None,
+        };
+        fields.end()?;
+        Some(found)
+    }
+}
+
+/// The meta of a row's record: table and key.
+pub(crate) fn put_row_meta(table: TableId, key: &[u8], out: &mut Vec<u8>) {
+    out.push(table.get());
+    out.extend_from_slice(key);
+}
+
+pub(crate) fn row_meta(meta: &[u8]) -> Option<(TableId, &[u8])> {
+    let mut fields = Fields::new(meta);
+    let table = TableId::new(fields.u8()?);
+    Some((table, fields.rest()))
+}
+
+/// The meta of a drop.
+pub(crate) fn put_span(feed: &FeedId, from: Position, to: Position, out: &mut Vec<u8>) {
+    out.extend_from_slice(&feed.to_bytes());
+    out.extend_from_slice(&from.get().to_be_bytes());
+    out.extend_from_slice(&to.get().to_be_bytes());
+}
+
+pub(crate) fn span(meta: &[u8], keys: &mut KeyCache) -> Option<(FeedId, Position, Position)> {
+    let mut fields = Fields::new(meta);
+    let feed = FeedId::from_bytes(&fields.array::<FEED_ID_LEN>()?, keys).ok()?;
+    let from = Position::new(fields.u64()?);
+    let to = Position::new(fields.u64()?);
+    fields.end()?;
+    (from <= to).then_some((feed, from, to))
+}
+
+/// What a content is sealed for.
+#[derive(Clone, Copy)]
+pub(crate) struct ContentSeal<'a> {
+    pub(crate) author: &'a PublicKey,
+    pub(crate) space: &'a SpaceId,
+    pub(crate) message: &'a MessageId,
+    /// Zeros while it is a draft.
+    pub(crate) entry: &'a EntryId,
+}
+
+impl<'a> ContentSeal<'a> {
+    fn place(&self) -> [&'a [u8]; 5] {
+        [
+            b"skychat/v1/journal-content",
+            self.author.as_bytes(),
+            self.space.as_bytes(),
+            self.message.as_bytes(),
+            self.entry.as_bytes(),
+        ]
+    }
+
+    /// Appends the sealed plaintext; `None`: too long.
+    pub(crate) fn seal(
+        &self,
+        key: &StoreKey,
+        rng: &mut impl CryptoRng,
+        plaintext: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        key.seal(rng, &self.place(), plaintext, out).ok()
+    }
+
+    pub(crate) fn open(&self, key: &StoreKey, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        key.open(&self.place(), sealed).ok()
+    }
+}
+
+/// Appends a sealed row; `None`: too long.
+pub(crate) fn seal_row(
+    key: &StoreKey,
+    rng: &mut impl CryptoRng,
+    table: TableId,
+    row: &[u8],
+    value: &[u8],
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let place: [&[u8]; 3] = [b"skychat/v1/journal-value", &[table.get()], row];
+    key.seal(rng, &place, value, out).ok()
+}
+
+pub(crate) fn open_row(
+    key: &StoreKey,
+    table: TableId,
+    row: &[u8],
+    sealed: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let place: [&[u8]; 3] = [b"skychat/v1/journal-value", &[table.get()], row];
+    key.open(&place, sealed).ok()
+}
+
+/// Length of something sealed.
+pub(crate) const fn sealed_len(plaintext: usize) -> usize {
+    plaintext.saturating_add(STORE_OVERHEAD)
+}
+
+/// The head block of a range with all bodies marked as absent: enough for its headers.
+pub(crate) fn without_bodies(head: &[u8]) -> Bytes {
+    use skychat_proto::limits::{RANGE_PREFIX_LEN, ROW_LEN, SIGNATURE_LEN};
+    /// Where a row says whether its body is present.
+    const PRESENT_AT: usize = 11;
+
+    let mut head = head.to_vec();
+    let end = head.len().saturating_sub(SIGNATURE_LEN);
+    let rows = head.get_mut(RANGE_PREFIX_LEN..end).unwrap_or_default();
+    for row in rows.chunks_exact_mut(ROW_LEN) {
+        if let Some(present) = row.get_mut(PRESENT_AT) {
+            *present = 0;
+        }
+    }
+    head.into()
+}

@@ -1,0 +1,302 @@
+//! Reading groups, and entering what they say.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+use skychat_identity::KeyCache;
+use skychat_proto::entry::Header;
+use skychat_proto::ids::{BodyHash, EntryId, FeedId, Position, Seq, TableId};
+use skychat_proto::limits::MAX_RANGE_ENTRIES;
+use skychat_proto::range::RawRange;
+use skychat_proto::record::tables;
+
+use crate::error::Damage;
+use crate::index::{EventOf, Index, Place, RecordId, is_dropped};
+use crate::layout::{CRC_LEN, Counts, GroupHeader, RECORD_LEN, RecordHead, RecordKind, head_sum};
+use crate::open::{Built, Rows};
+use crate::record::{ContentMeta, row_meta, span};
+
+/// Where something is wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+    pub(crate) what: Damage,
+}
+
+/// A record of a group whose heads are all valid.
+struct ReadRecord {
+    kind: RecordKind,
+    meta: Bytes,
+    body: Bytes,
+    body_is_good: bool,
+    place: Place,
+}
+
+impl ReadRecord {
+    fn fault(&self, what: Damage) -> Fault {
+        Fault {
+            segment: self.place.segment,
+            offset: self.place.offset,
+            what,
+        }
+    }
+
+    /// The entries whose bodies are not what was written.
+    fn bad_entries(&self, keys: &mut KeyCache) -> Option<(FeedId, Vec<Seq>)> {
+        let range = RawRange::from_parts(self.meta.clone(), self.body.clone(), keys).ok()?;
+        let mut bad = Vec::new();
+        for (index, (row, body)) in range.entries().enumerate() {
+            if body.is_some_and(|body| BodyHash::of(body) != row.body_hash) {
+                bad.push(range.first().checked_add(index as u64)?);
+            }
+        }
+        Some((range.feed(), bad))
+    }
+}
+
+/// A group whose heads are all valid.
+pub(crate) struct ReadGroup(Vec<ReadRecord>);
+
+impl ReadGroup {
+    /// A body that is not what was written, and which nothing in this group covers.
+    pub(crate) fn uncovered_body(&self, keys: &mut KeyCache) -> Option<Fault> {
+        for (at, record) in self.0.iter().enumerate() {
+            if record.body_is_good {
+                continue;
+            }
+            let later = self.0.get(at.saturating_add(1)..).unwrap_or_default();
+            let covered = match record.kind {
+                RecordKind::Put => later.iter().any(|later| {
+                    matches!(later.kind, RecordKind::Put | RecordKind::Delete)
+                        && later.meta == record.meta
+                }),
+                RecordKind::Entry => record.bad_entries(keys).is_some_and(|(feed, bad)| {
+                    let drops: Vec<_> = later
+                        .iter()
+                        .filter(|later| later.kind == RecordKind::Drop)
+                        .filter_map(|later| span(&later.meta, keys))
+                        .collect();
+                    bad.iter().all(|seq| {
+                        drops.iter().any(|(of, from, to)| {
+                            *of == feed && !from.covers(*seq) && to.covers(*seq)
+                        })
+                    })
+                }),
+                _ => false,
+            };
+            if !covered {
+                return Some(record.fault(Damage::Body));
+            }
+        }
+        None
+    }
+}
+
+/// The journal so far.
+pub(crate) struct Replay {
+    index: Index,
+    /// The newest of each, sealed.
+    rows: Rows,
+    /// Bodies that a later drop has to cover.
+    bad_entries: Vec<(FeedId, Vec<Seq>, Fault)>,
+    /// Rows that a later one has to cover, by their places.
+    bad_rows: BTreeMap<(TableId, Vec<u8>), Fault>,
+    pub(crate) bytes: u64,
+}
+
+impl Replay {
+    pub(crate) fn new() -> Self {
+        Replay {
+            index: Index::default(),
+            rows: Rows::new(),
+            bad_entries: Vec::new(),
+            bad_rows: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Reads the records of a group; enters nothing.
+    pub(crate) fn read(
+        bytes: &Bytes,
+        span: Range<usize>,
+        header: &GroupHeader,
+        mut counts: Counts,
+    ) -> Result<(ReadGroup, Counts), Fault> {
+        let segment = header.segment;
+        let mut at = span.start;
+        let mut records = Vec::new();
+        while at < span.end {
+            let fault = |what| Fault {
+                segment,
+                offset: at as u64,
+                what,
+            };
+            let invalid = || fault(Damage::Record);
+            let left = bytes.get(at..span.end).unwrap_or_default();
+            let head_bytes = left.first_chunk::<RECORD_LEN>().ok_or_else(invalid)?;
+            let head = RecordHead::decode(head_bytes).ok_or_else(invalid)?;
+            let meta_at = at.saturating_add(RECORD_LEN);
+            let meta_end = meta_at.saturating_add(head.meta as usize);
+            let body_at = meta_end.saturating_add(CRC_LEN);
+            let end = body_at.saturating_add(head.body as usize);
+            if end > span.end {
+                return Err(invalid());
+            }
+            let meta = bytes.slice(meta_at..meta_end);
+            let sum = head_sum(segment, header.generation, at as u64, head_bytes, &meta);
+            if bytes.get(meta_end..body_at) != Some(&sum) {
+                return Err(invalid());
+            }
+            if head.event != 0 {
+                counts.events = counts.events.saturating_add(1);
+                if head.event != counts.events {
+                    return Err(invalid());
+                }
+            }
+            let index = u16::try_from(records.len()).map_err(|_| invalid())?;
+            let body = bytes.slice(body_at..end);
+            records.push(ReadRecord {
+                kind: head.kind,
+                body_is_good: head.has_body(&body),
+                place: Place {
+                    segment,
+                    generation: header.generation,
+                    offset: at as u64,
+                    meta: head.meta,
+                    body: head.body,
+                    body_sum: head.body_sum,
+                    record: RecordId {
+                        group: header.number,
+                        index,
+                    },
+                    event: head.event,
+                },
+                meta,
+                body,
+            });
+            counts.chain = counts.chain.step(head_bytes, &records_meta(&records));
+            counts.records = counts.records.saturating_add(1);
+            at = end;
+        }
+        let whole = records.len() == header.records as usize && counts.chain == header.chain;
+        if !whole {
+            return Err(Fault {
+                segment,
+                offset: span.start as u64,
+                what: Damage::Chain,
+            });
+        }
+        counts.groups = header.number;
+        Ok((ReadGroup(records), counts))
+    }
+
+    pub(crate) fn enter(&mut self, group: ReadGroup, keys: &mut KeyCache) -> Result<(), Fault> {
+        let mut ranges: BTreeMap<usize, Vec<(Header, EntryId)>> = BTreeMap::new();
+        for (number, record) in group.0.into_iter().enumerate() {
+            let invalid = || record.fault(Damage::Record);
+            match record.kind {
+                RecordKind::Entry => {
+                    let headers = self.range(&record, keys)?;
+                    ranges.insert(number, headers);
+                }
+                RecordKind::Content => {
+                    if !record.body_is_good {
+                        return Err(record.fault(Damage::Body));
+                    }
+                    match ContentMeta::decode(&record.meta, keys).ok_or_else(invalid)? {
+                        ContentMeta::Entry { back, row } => {
+                            let range = number.checked_sub(back.into());
+                            let range = range.and_then(|range| ranges.get(&range));
+                            let found = range.and_then(|range| range.get(usize::from(row)));
+                            let (header, id) = found.ok_or_else(invalid)?;
+                            let (feed, seq) = (header.feed, header.seq);
+                            self.index
+                                .add_content(feed, seq, header.message, *id, record.place);
+                        }
+                        ContentMeta::Draft { .. } => {
+                            self.index.add_event(EventOf::Draft, record.place);
+                        }
+                    }
+                }
+                RecordKind::Drop => {
+                    let (feed, from, to) = span(&record.meta, keys).ok_or_else(invalid)?;
+                    self.index.add_drop(feed, from, to);
+                }
+                RecordKind::Put => {
+                    let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
+                    let row = (table, key.to_vec());
+                    self.index.add_event(EventOf::Put, record.place);
+                    if record.body_is_good {
+                        self.bad_rows.remove(&row);
+                    } else {
+                        self.bad_rows
+                            .insert(row.clone(), record.fault(Damage::Body));
+                    }
+                    if table != tables::EVENT {
+                        // A copy: the segment is not kept for the sake of a row.
+                        let sealed = Bytes::copy_from_slice(&record.body);
+                        self.rows.insert(row, (record.place, sealed));
+                    }
+                }
+                RecordKind::Delete => {
+                    let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
+                    let row = (table, key.to_vec());
+                    self.index.add_event(EventOf::Delete, record.place);
+                    self.bad_rows.remove(&row);
+                    self.rows.remove(&row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn range(
+        &mut self,
+        record: &ReadRecord,
+        keys: &mut KeyCache,
+    ) -> Result<Vec<(Header, EntryId)>, Fault> {
+        let range = RawRange::from_parts(record.meta.clone(), record.body.clone(), keys)
+            .map_err(|_| record.fault(Damage::Record))?;
+        let feed = range.feed();
+        let tip = self.index.tip(&feed);
+        if range.start() != tip.head || range.first_prev() != tip.hash {
+            return Err(record.fault(Damage::Range));
+        }
+        if !record.body_is_good {
+            let (feed, bad) = record
+                .bad_entries(keys)
+                .ok_or_else(|| record.fault(Damage::Record))?;
+            self.bad_entries
+                .push((feed, bad, record.fault(Damage::Body)));
+        }
+        let mut headers = Vec::with_capacity(MAX_RANGE_ENTRIES.min(range.len()));
+        headers.extend(range.headers());
+        let hash = headers.last().map_or(EntryId::ZERO, |(_, id)| *id);
+        let (start, end): (Position, Position) = (range.start(), range.end());
+        self.index.add_range(feed, start, end, hash, record.place);
+        Ok(headers)
+    }
+
+    /// All of the journal was read: what was wrong with bodies has to be covered by now.
+    pub(crate) fn finish(self) -> Result<Built, Fault> {
+        for (feed, bad, fault) in &self.bad_entries {
+            let dropped = self.index.feeds.get(feed);
+            let dropped = dropped.map(|feed| &feed.dropped[..]).unwrap_or_default();
+            if !bad.iter().all(|seq| is_dropped(dropped, *seq)) {
+                return Err(*fault);
+            }
+        }
+        if let Some(fault) = self.bad_rows.values().next() {
+            return Err(*fault);
+        }
+        let mut index = self.index;
+        index.bytes = self.bytes;
+        Ok((index, self.rows))
+    }
+}
+
+fn records_meta(records: &[ReadRecord]) -> Bytes {
+    records.last().map(|record| record.meta.clone()).unwrap_or_default()
+}

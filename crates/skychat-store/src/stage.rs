@@ -1,0 +1,526 @@
+//! A group as it is put together.
+
+use std::collections::BTreeMap;
+
+use chacha20::ChaCha20Rng;
+use skychat_proto::entry::Header;
+use skychat_proto::ids::{
+    EntryId, EventSeq, FeedId, MessageId, Position, SpaceId, TableId,
+};
+use skychat_identity::PublicKey;
+use skychat_proto::record::{ContentOf, Record, tables};
+use skychat_seal::StoreKey;
+use zeroize::Zeroizing;
+
+use crate::error::Refused;
+use crate::event::{EventView, StoredEvent};
+use crate::index::{EventOf, Index, Place, RecordId, Tip};
+use crate::layout::{
+    CRC_LEN, Counts, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, StoreId,
+    head_sum,
+};
+use crate::record::{ContentMeta, ContentSeal, LIVES, put_row_meta, put_span, seal_row};
+
+/// What a record means.
+enum Fact {
+    Range {
+        feed: FeedId,
+        start: Position,
+        end: Position,
+        tip: EntryId,
+    },
+    Content {
+        header: Header,
+        id: EntryId,
+        plaintext: Zeroizing<Vec<u8>>,
+    },
+    Draft {
+        author: PublicKey,
+        space: SpaceId,
+        message: MessageId,
+        plaintext: Zeroizing<Vec<u8>>,
+    },
+    Drop {
+        feed: FeedId,
+        from: Position,
+        to: Position,
+    },
+    Put {
+        table: TableId,
+        key: Vec<u8>,
+        value: Zeroizing<Vec<u8>>,
+    },
+    Delete {
+        table: TableId,
+        key: Vec<u8>,
+    },
+}
+
+struct Staged {
+    /// Of its head, in the group.
+    at: usize,
+    meta: u32,
+    body: u32,
+    body_sum: u32,
+    event: u64,
+    fact: Fact,
+}
+
+/// A group that is not written yet.
+pub(crate) struct Stage {
+    /// Room for the group header, then records without the checksums of their heads.
+    bytes: Vec<u8>,
+    counts: Counts,
+    records: Vec<Staged>,
+    /// The headers of each range of this group, by its record.
+    ranges: BTreeMap<usize, Vec<(Header, EntryId)>>,
+    tips: BTreeMap<FeedId, Tip>,
+}
+
+impl Stage {
+    /// Empty, to stand behind what `counts` says.
+    pub(crate) fn new(counts: Counts, capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity.saturating_add(GROUP_LEN));
+        bytes.resize(GROUP_LEN, 0);
+        Stage {
+            bytes,
+            counts,
+            records: Vec::new(),
+            ranges: BTreeMap::new(),
+            tips: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(crate) fn records(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Length in bytes, with its header.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The number of the last event so far.
+    pub(crate) fn last_event(&self) -> EventSeq {
+        EventSeq::new(self.counts.events)
+    }
+
+    /// How far the journal goes with this group.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            groups: self.counts.groups.saturating_add(1),
+            ..self.counts
+        }
+    }
+
+    /// The number of the next event, if the record is one.
+    fn number(&mut self, event: bool) -> u64 {
+        if !event {
+            return 0;
+        }
+        self.counts.events = self.counts.events.saturating_add(1);
+        self.counts.events
+    }
+
+    /// Adds a record; `meta` and `body` append to what they are given.
+    fn add(
+        &mut self,
+        kind: RecordKind,
+        event: u64,
+        fact: Fact,
+        meta: impl FnOnce(&Fact, &mut Vec<u8>),
+        body: impl FnOnce(&Fact, &mut Vec<u8>) -> Option<()>,
+    ) -> Result<(), Refused> {
+        let at = self.bytes.len();
+        let meta_at = at.saturating_add(RECORD_LEN);
+        self.bytes.resize(meta_at, 0);
+        meta(&fact, &mut self.bytes);
+        let meta_end = self.bytes.len();
+        let body_at = meta_end.saturating_add(CRC_LEN);
+        self.bytes.resize(body_at, 0);
+        body(&fact, &mut self.bytes).ok_or(Refused::Length)?;
+        let meta_len = u32::try_from(meta_end.saturating_sub(meta_at));
+        let body_len = u32::try_from(self.bytes.len().saturating_sub(body_at));
+        let (Ok(meta_len), Ok(body_len)) = (meta_len, body_len) else {
+            return Err(Refused::Length);
+        };
+        let written = self.bytes.get(body_at..).unwrap_or_default();
+        let head = RecordHead::of(kind, meta_len, body_len, event, written);
+        let body_sum = head.body_sum;
+        let head = head.encode();
+        if let Some(place) = self.bytes.get_mut(at..meta_at) {
+            place.copy_from_slice(&head);
+        }
+        let meta = self.bytes.get(meta_at..meta_end).unwrap_or_default();
+        self.counts.chain = self.counts.chain.step(&head, meta);
+        self.counts.records = self.counts.records.saturating_add(1);
+        self.records.push(Staged {
+            at,
+            meta: meta_len,
+            body: body_len,
+            body_sum,
+            event,
+            fact,
+        });
+        Ok(())
+    }
+
+    /// Adds the row that says with which event this life begins.
+    pub(crate) fn push_life(
+        &mut self,
+        key: &StoreKey,
+        rng: &mut ChaCha20Rng,
+        life: &[u8],
+        first: EventSeq,
+    ) -> Result<(), Refused> {
+        let value = Zeroizing::new(first.get().to_be_bytes().to_vec());
+        self.put(key, rng, LIVES, life.to_vec(), value, 0)
+    }
+
+    fn put(
+        &mut self,
+        sealer: &StoreKey,
+        rng: &mut ChaCha20Rng,
+        table: TableId,
+        key: Vec<u8>,
+        value: Zeroizing<Vec<u8>>,
+        event: u64,
+    ) -> Result<(), Refused> {
+        self.add(
+            RecordKind::Put,
+            event,
+            Fact::Put { table, key, value },
+            |fact, out| {
+                if let Fact::Put { table, key, .. } = fact {
+                    put_row_meta(*table, key, out);
+                }
+            },
+            |fact, out| match fact {
+                Fact::Put { table, key, value } => seal_row(sealer, rng, *table, key, value, out),
+                _ => Some(()),
+            },
+        )
+    }
+
+    /// Adds a record. After an error the stage is of no more use.
+    pub(crate) fn push(
+        &mut self,
+        index: &Index,
+        sealer: &StoreKey,
+        rng: &mut ChaCha20Rng,
+        record: Record,
+    ) -> Result<(), Refused> {
+        match record {
+            Record::Range { range } => {
+                let feed = range.feed();
+                let tip = self.tips.get(&feed).copied();
+                let tip = tip.unwrap_or_else(|| index.tip(&feed));
+                if range.start() != tip.head || range.first_prev() != tip.hash {
+                    return Err(Refused::Range);
+                }
+                let headers: Vec<_> = range.headers().collect();
+                let hash = headers.last().map_or(EntryId::ZERO, |(_, id)| *id);
+                let end = range.end();
+                self.tips.insert(feed, Tip { head: end, hash });
+                self.ranges.insert(self.records.len(), headers);
+                let fact = Fact::Range {
+                    feed,
+                    start: range.start(),
+                    end,
+                    tip: hash,
+                };
+                self.add(
+                    RecordKind::Entry,
+                    0,
+                    fact,
+                    |_, out| out.extend_from_slice(range.head_block()),
+                    |_, out| {
+                        out.extend_from_slice(range.bodies());
+                        Some(())
+                    },
+                )
+            }
+            Record::Content {
+                of: ContentOf::Entry { back, row, id },
+                event,
+                plaintext,
+            } => {
+                let range = self.records.len().checked_sub(back.into());
+                let range = range.and_then(|range| self.ranges.get(&range));
+                let header = range.and_then(|headers| headers.get(usize::from(row)));
+                let (header, _) = header
+                    .filter(|(_, found)| *found == id)
+                    .copied()
+                    .ok_or(Refused::Content)?;
+                let number = self.number(event);
+                self.add(
+                    RecordKind::Content,
+                    number,
+                    Fact::Content {
+                        header,
+                        id,
+                        plaintext,
+                    },
+                    |_, out| ContentMeta::Entry { back, row }.encode(out),
+                    |fact, out| match fact {
+                        Fact::Content {
+                            header,
+                            id,
+                            plaintext,
+                        } => ContentSeal {
+                            author: &header.feed.author,
+                            space: &header.feed.space,
+                            message: &header.message,
+                            entry: id,
+                        }
+                        .seal(sealer, rng, plaintext, out),
+                        _ => Some(()),
+                    },
+                )
+            }
+            Record::Content {
+                of:
+                    ContentOf::Draft {
+                        author,
+                        space,
+                        message,
+                    },
+                event,
+                plaintext,
+            } => {
+                let number = self.number(event);
+                let meta = ContentMeta::Draft {
+                    author,
+                    space,
+                    message,
+                };
+                self.add(
+                    RecordKind::Content,
+                    number,
+                    Fact::Draft {
+                        author,
+                        space,
+                        message,
+                        plaintext,
+                    },
+                    |_, out| meta.encode(out),
+                    |fact, out| match fact {
+                        Fact::Draft { plaintext, .. } => ContentSeal {
+                            author: &author,
+                            space: &space,
+                            message: &message,
+                            entry: &EntryId::ZERO,
+                        }
+                        .seal(sealer, rng, plaintext, out),
+                        _ => Some(()),
+                    },
+                )
+            }
+            Record::Drop { feed, from, to } => {
+                if from > to {
+                    return Err(Refused::Span);
+                }
+                self.add(
+                    RecordKind::Drop,
+                    0,
+                    Fact::Drop { feed, from, to },
+                    |_, out| put_span(&feed, from, to, out),
+                    |_, _| Some(()),
+                )
+            }
+            Record::Put { table, .. } | Record::Delete { table, .. } if table == LIVES => {
+                Err(Refused::Table)
+            }
+            Record::Put {
+                table,
+                key,
+                value,
+                event,
+            } => {
+                let number = self.number(event);
+                self.put(sealer, rng, table, key, Zeroizing::new(value), number)
+            }
+            Record::Delete { table, key, event } => {
+                let number = self.number(event);
+                self.add(
+                    RecordKind::Delete,
+                    number,
+                    Fact::Delete { table, key },
+                    |fact, out| {
+                        if let Fact::Delete { table, key } = fact {
+                            put_row_meta(*table, key, out);
+                        }
+                    },
+                    |_, _| Some(()),
+                )
+            }
+        }
+    }
+
+    /// The group as it stands at `offset` of a segment.
+    pub(crate) fn seal(&mut self, store: StoreId, segment: u32, generation: u32, offset: u64) {
+        for record in &self.records {
+            let end = record.at.saturating_add(RECORD_LEN);
+            let meta_end = end.saturating_add(record.meta as usize);
+            let place = offset.saturating_add(record.at as u64);
+            let head = self.bytes.get(record.at..end).unwrap_or_default();
+            let meta = self.bytes.get(end..meta_end).unwrap_or_default();
+            let sum = head_sum(segment, generation, place, head, meta);
+            let sum_end = meta_end.saturating_add(CRC_LEN);
+            if let Some(place) = self.bytes.get_mut(meta_end..sum_end) {
+                place.copy_from_slice(&sum);
+            }
+        }
+        let header = GroupHeader {
+            store,
+            segment,
+            generation,
+            number: self.counts().groups,
+            // At most `MAX_GROUP_RECORDS`.
+            records: u32::try_from(self.records.len()).unwrap_or(u32::MAX),
+            length: self.bytes.len().saturating_sub(GROUP_LEN) as u64,
+            chain: self.counts.chain,
+        };
+        let mut encoded = Vec::with_capacity(GROUP_LEN);
+        header.encode(offset, &mut encoded);
+        if let Some(place) = self.bytes.get_mut(..GROUP_LEN) {
+            place.copy_from_slice(&encoded);
+        }
+    }
+
+    /// Adds zeros behind the group; they are no part of it.
+    pub(crate) fn pad(&mut self, to: usize) {
+        if self.bytes.len() < to {
+            self.bytes.resize(to, 0);
+        }
+    }
+
+    /// Takes the zeros away again.
+    pub(crate) fn cut(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Enters what is on disk now; gives its events.
+    pub(crate) fn enter(
+        self,
+        index: &mut Index,
+        segment: u32,
+        generation: u32,
+        offset: u64,
+    ) -> Vec<StoredEvent> {
+        let counts = self.counts();
+        let mut events = Vec::new();
+        for (number, staged) in self.records.into_iter().enumerate() {
+            let record = RecordId {
+                group: counts.groups,
+                index: u16::try_from(number).unwrap_or(u16::MAX),
+            };
+            let place = Place {
+                segment,
+                generation,
+                offset: offset.saturating_add(staged.at as u64),
+                meta: staged.meta,
+                body: staged.body,
+                body_sum: staged.body_sum,
+                record,
+                event: staged.event,
+            };
+            if let Some(view) = enter(index, staged.fact, place) {
+                let seq = EventSeq::new(staged.event);
+                events.push(StoredEvent { seq, view });
+            }
+        }
+        index.groups = counts.groups;
+        index.records = counts.records;
+        events
+    }
+}
+
+/// Enters one record; gives how it is seen if it is an event.
+fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
+    let is_event = place.event != 0;
+    let record = place.record;
+    match fact {
+        Fact::Range {
+            feed,
+            start,
+            end,
+            tip,
+        } => {
+            index.add_range(feed, start, end, tip, place);
+            None
+        }
+        Fact::Content {
+            header,
+            id,
+            plaintext,
+        } => {
+            index.add_content(header.feed, header.seq, header.message, id, place);
+            is_event.then_some(EventView::Message {
+                header,
+                record,
+                plaintext: Some(plaintext),
+            })
+        }
+        Fact::Draft {
+            author,
+            space,
+            message,
+            plaintext,
+        } => {
+            index.add_event(EventOf::Draft, place);
+            is_event.then_some(EventView::Draft {
+                author,
+                space,
+                message,
+                record,
+                plaintext: Some(plaintext),
+            })
+        }
+        Fact::Drop { feed, from, to } => {
+            index.add_drop(feed, from, to);
+            None
+        }
+        Fact::Put { table, key, value } => {
+            index.add_event(EventOf::Put, place);
+            let view = is_event.then(|| EventView::Row {
+                table,
+                key: key.clone(),
+                value: Some(value.to_vec()),
+            });
+            if table != LIVES && table != tables::EVENT {
+                index.put(table, key, value);
+            }
+            view
+        }
+        Fact::Delete { table, key } => {
+            index.add_event(EventOf::Delete, place);
+            index.delete(table, &key);
+            is_event.then_some(EventView::Deleted { table, key })
+        }
+    }
+}
+
+/// How many bytes a record takes, about.
+pub(crate) fn record_size(record: &Record) -> usize {
+    let fixed = RECORD_LEN + CRC_LEN;
+    let rest = match record {
+        Record::Range { range } => range.encoded_len(),
+        Record::Content { plaintext, .. } => crate::record::sealed_len(plaintext.len()) + 81,
+        Record::Drop { .. } => 89,
+        Record::Put { key, value, .. } => crate::record::sealed_len(value.len())
+            .saturating_add(key.len())
+            .saturating_add(1),
+        Record::Delete { key, .. } => key.len().saturating_add(1),
+    };
+    rest.saturating_add(fixed)
+}
+

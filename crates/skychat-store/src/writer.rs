@@ -1,0 +1,363 @@
+//! Writing groups.
+
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+
+use chacha20::ChaCha20Rng;
+use skychat_proto::ids::{EventSeq, Incarnation};
+use skychat_proto::record::Batch;
+use skychat_seal::StoreKey;
+use tracing::warn;
+
+use crate::disk::{Disk, is_full};
+use crate::error::WriteError;
+use crate::event::{Committed, Receipt, StoredEvent};
+use crate::index::{Index, RecordId};
+use crate::layout::{
+    Counts, FOOTER_MAGIC, HEAD_FILE, HEADER_MAGIC, HeadFile, JOURNAL, SEGMENT_LEN, SegmentMark,
+    StoreId, segment_path, store_prefix,
+};
+use crate::stage::{Stage, record_size};
+
+/// Bytes of records that the writer's thread puts into one group, unless one batch has more.
+pub const GROUP_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that a group can have at most.
+pub const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
+/// Records that a group can have at most.
+pub const MAX_GROUP_RECORDS: usize = u16::MAX as usize;
+
+/// Zeros that are written at once.
+const ZEROS: usize = 256 * 1024;
+
+/// How large segments are made. Each is twice the one before, up to the largest; and larger if
+/// its first group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSizes {
+    /// Of the first segment, in bytes.
+    pub first: u32,
+    /// Of the largest, in bytes.
+    pub largest: u32,
+}
+
+/// 1 MiB, doubling to 64 MiB.
+impl Default for SegmentSizes {
+    fn default() -> Self {
+        SegmentSizes {
+            first: 1024 * 1024,
+            largest: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl SegmentSizes {
+    fn of(self, segment: u32) -> u64 {
+        let doublings = segment.saturating_sub(1).min(31);
+        u64::from(self.first)
+            .saturating_mul(1 << doublings)
+            .min(self.largest.into())
+    }
+}
+
+/// What the writer and all readers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) disk: Box<dyn Disk>,
+    pub(crate) key: StoreKey,
+    pub(crate) index: RwLock<Index>,
+}
+
+impl Shared {
+    fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the next group goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) segment: u32,
+    pub(crate) generation: u32,
+    pub(crate) offset: u64,
+    /// Length of the file.
+    pub(crate) capacity: u64,
+    /// Up to here there may be something else than zeros.
+    pub(crate) dirty: u64,
+}
+
+/// The segment that is written to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Current {
+    Open(At),
+    /// The one before ends with a footer, or there is none: this one is to be made.
+    Next { segment: u32, length: u64 },
+}
+
+/// The one who writes a journal.
+///
+/// It is not `Clone`, and every write goes through `&mut self`: group *n + 1* is not written
+/// before the sync of group *n* has returned (JRN-4).
+#[derive(Debug)]
+pub struct StoreWriter {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: StoreId,
+    pub(crate) owner: [u8; 32],
+    pub(crate) sizes: SegmentSizes,
+    pub(crate) rng: ChaCha20Rng,
+    pub(crate) counts: Counts,
+    pub(crate) current: Current,
+    /// This life, until its first event number is on disk.
+    pub(crate) life: Option<Incarnation>,
+    pub(crate) head_made: bool,
+    pub(crate) head_dirty: bool,
+    pub(crate) poisoned: bool,
+}
+
+impl StoreWriter {
+    /// Commits batches as one group: one write, one sync. When it returns, all of them are on
+    /// disk and readers see them; the receipts are in the order of the batches.
+    ///
+    /// # Errors
+    /// [`WriteError`]: none of the batches is seen. After [`WriteError::Failed`] they may still
+    /// be there when the store is opened again, all of them or none.
+    pub fn commit(
+        &mut self,
+        batches: Vec<Batch>,
+    ) -> Result<(Vec<Receipt>, Committed<Vec<StoredEvent>>), WriteError> {
+        if self.poisoned {
+            return Err(WriteError::Poisoned);
+        }
+        let (mut stage, receipts) = self.stage(batches)?;
+        if stage.is_empty() {
+            return Ok((receipts, Committed::new(Vec::new())));
+        }
+        let at = match self.place(stage.len()).and_then(|at| {
+            self.write(&mut stage, at)?;
+            Ok(at)
+        }) {
+            Ok(at) => at,
+            Err(error) if is_full(&error) => return Err(WriteError::Full(error)),
+            Err(error) => {
+                self.poisoned = true;
+                return Err(WriteError::Failed(error));
+            }
+        };
+        self.counts = stage.counts();
+        let shared = Arc::clone(&self.shared);
+        let events = {
+            let mut index = shared.write();
+            if let Some(life) = self.life.take() {
+                let record = RecordId {
+                    group: self.counts.groups,
+                    index: 0,
+                };
+                let next = index.last_event().next();
+                index.lives.push((record, next, life));
+            }
+            index.bytes = index.bytes.saturating_add(stage.len() as u64);
+            stage.enter(&mut index, at.segment, at.generation, at.offset)
+        };
+        self.write_head();
+        Ok((receipts, Committed::new(events)))
+    }
+
+    /// Makes sure that `HEAD` survives a loss of power: to be called once a second and at stop.
+    ///
+    /// # Errors
+    /// What the system said. Nothing is lost by it: `HEAD` is a lower bound.
+    pub fn sync_head(&mut self) -> io::Result<()> {
+        if self.head_dirty {
+            self.shared.disk.sync(HEAD_FILE)?;
+            self.head_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Whether `HEAD` was written since it was last synced.
+    pub const fn head_is_dirty(&self) -> bool {
+        self.head_dirty
+    }
+
+    fn stage(&mut self, batches: Vec<Batch>) -> Result<(Stage, Vec<Receipt>), WriteError> {
+        let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
+        let bytes = batches.iter().map(batch_size).sum();
+        if records >= MAX_GROUP_RECORDS || bytes > MAX_GROUP_BYTES {
+            return Err(WriteError::TooLarge { records, bytes });
+        }
+        let mut stage = Stage::new(self.counts, bytes.saturating_add(128));
+        let mut receipts = Vec::with_capacity(batches.len());
+        let index = self.shared.index.read();
+        let index = index.unwrap_or_else(PoisonError::into_inner);
+        if let (Some(life), true) = (self.life, records > 0) {
+            let first = stage.last_event().next();
+            // It is shorter than any limit.
+            let _ = stage.push_life(&self.shared.key, &mut self.rng, life.as_bytes(), first);
+        }
+        for batch in batches {
+            let before = stage.last_event();
+            for (number, record) in batch.records.into_iter().enumerate() {
+                stage
+                    .push(&index, &self.shared.key, &mut self.rng, record)
+                    .map_err(|what| WriteError::Refused {
+                        batch: batch.id,
+                        record: number,
+                        what,
+                    })?;
+            }
+            let events = stage.last_event().get().saturating_sub(before.get());
+            receipts.push(Receipt {
+                batch: batch.id,
+                first_event: (events > 0).then(|| before.next()),
+                events: u32::try_from(events).unwrap_or(u32::MAX),
+            });
+        }
+        Ok((stage, receipts))
+    }
+
+    /// Finds room for a group: in this segment, or in the next.
+    fn place(&mut self, length: usize) -> io::Result<At> {
+        let needed = (length as u64).saturating_add(SEGMENT_LEN as u64);
+        if let Current::Open(at) = self.current {
+            if at.offset.saturating_add(needed) <= at.capacity {
+                return Ok(at);
+            }
+            self.close(at)?;
+        }
+        match self.current {
+            Current::Open(at) => Ok(at),
+            Current::Next { segment, .. } => {
+                let at = self.create(segment, needed)?;
+                self.write_head();
+                self.sync_head()?;
+                Ok(at)
+            }
+        }
+    }
+
+    /// Ends a segment that is full.
+    fn close(&mut self, at: At) -> io::Result<()> {
+        let path = segment_path(at.segment);
+        let mut footer = Vec::with_capacity(SEGMENT_LEN);
+        self.mark(at.segment, at.generation)
+            .encode(FOOTER_MAGIC, &mut footer);
+        let end = at.offset.saturating_add(footer.len() as u64);
+        let disk = &self.shared.disk;
+        disk.write_at(&path, at.offset, &footer)?;
+        disk.truncate(&path, end)?;
+        disk.sync(&path)?;
+        self.current = Current::Next {
+            segment: at.segment.saturating_add(1),
+            length: end,
+        };
+        Ok(())
+    }
+
+    /// Makes a segment with room for so many bytes behind its header.
+    pub(crate) fn create(&mut self, segment: u32, needed: u64) -> io::Result<At> {
+        let path = segment_path(segment);
+        let mut header = Vec::with_capacity(SEGMENT_LEN);
+        self.mark(segment, 0).encode(HEADER_MAGIC, &mut header);
+        let start = header.len() as u64;
+        let capacity = self.sizes.of(segment).max(start.saturating_add(needed));
+        let disk = &self.shared.disk;
+        disk.create(&path)?;
+        disk.write_at(&path, 0, &header)?;
+        let zeros = vec![0; ZEROS];
+        let mut offset = start;
+        while offset < capacity {
+            let left = usize::try_from(capacity.saturating_sub(offset)).unwrap_or(ZEROS);
+            let part = zeros.get(..left).unwrap_or(&zeros);
+            disk.write_at(&path, offset, part)?;
+            offset = offset.saturating_add(part.len() as u64);
+        }
+        disk.sync(&path)?;
+        disk.sync_dir(JOURNAL)?;
+        let at = At {
+            segment,
+            generation: 0,
+            offset: start,
+            capacity,
+            dirty: start,
+        };
+        self.current = Current::Open(at);
+        Ok(at)
+    }
+
+    /// Writes the group, and syncs it. The place of the next one moves only if both went well.
+    fn write(&mut self, stage: &mut Stage, at: At) -> io::Result<()> {
+        stage.seal(self.store, at.segment, at.generation, at.offset);
+        let end = at.offset.saturating_add(stage.len() as u64);
+        // What is left there of a group that was cut goes with the same write.
+        let dirty = at.dirty.min(at.capacity).saturating_sub(at.offset);
+        let length = stage.len();
+        stage.pad(usize::try_from(dirty).unwrap_or(length));
+        let written = At {
+            dirty: at.dirty.max(end),
+            ..at
+        };
+        self.current = Current::Open(written);
+        let path = segment_path(at.segment);
+        self.shared.disk.write_at(&path, at.offset, stage.bytes())?;
+        self.shared.disk.sync(&path)?;
+        stage.cut(length);
+        self.current = Current::Open(At {
+            offset: end,
+            dirty: end,
+            ..at
+        });
+        Ok(())
+    }
+
+    /// Writes `HEAD`. It is a lower bound, so it may fail.
+    pub(crate) fn write_head(&mut self) {
+        if let Err(error) = self.try_write_head() {
+            warn!(%error, "HEAD was not written");
+        }
+    }
+
+    fn try_write_head(&mut self) -> io::Result<()> {
+        let (segment, length) = match self.current {
+            Current::Open(at) => (at.segment, at.offset),
+            Current::Next { segment, length } => (segment.saturating_sub(1), length),
+        };
+        let head = HeadFile {
+            store: store_prefix(&self.store),
+            segment,
+            length: u32::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?,
+            chain: self.counts.chain,
+            records: self.counts.records,
+        };
+        let disk = &self.shared.disk;
+        if !self.head_made {
+            disk.create(HEAD_FILE)?;
+            disk.write_at(HEAD_FILE, 0, &head.encode())?;
+            disk.sync(HEAD_FILE)?;
+            disk.sync_dir("")?;
+            self.head_made = true;
+            return Ok(());
+        }
+        self.head_dirty = true;
+        disk.write_at(HEAD_FILE, 0, &head.encode())
+    }
+
+    fn mark(&self, segment: u32, generation: u32) -> SegmentMark {
+        SegmentMark {
+            store: self.store,
+            owner: self.owner,
+            segment,
+            generation,
+            counts: self.counts,
+            check: self.shared.key.check(),
+        }
+    }
+
+    /// The number of the last event on disk.
+    pub fn last_event(&self) -> EventSeq {
+        EventSeq::new(self.counts.events)
+    }
+}
+
+/// How many bytes of a group a batch takes, about.
+pub fn batch_size(batch: &Batch) -> usize {
+    let sizes = batch.records.iter().map(record_size);
+    sizes.fold(0, usize::saturating_add)
+}
