@@ -30,16 +30,21 @@ fn the_corpus_replays() {
     for (name, target) in TARGETS {
         let mut files = 0;
         for file in fs::read_dir(fuzz().join("corpus").join(name)).unwrap() {
-            let data = fs::read(file.unwrap().path()).unwrap();
+            let file = file.unwrap();
+            let data = fs::read(file.path()).unwrap();
             target(&data);
-            // Cut, and with single bits changed, here and there.
+            files += 1;
+            // What a fuzzer found (named by its hash) is run as it is; seeds of ours also cut, and
+            // with single bits changed, here and there.
+            if file.file_name().len() == 40 {
+                continue;
+            }
             for at in (0..data.len()).step_by(data.len() / 12 + 1) {
                 target(&data[..at]);
                 let mut changed = data.clone();
                 changed[at] ^= 1 << (at % 8);
                 target(&changed);
             }
-            files += 1;
         }
         assert!(files >= 5, "{name}: {files} files");
     }

@@ -484,3 +484,28 @@ async fn a_taken_port_is_an_error_that_names_it() {
     drop(listener);
     bob.all_done().await;
 }
+
+#[tokio::test]
+async fn a_listener_that_stops_frees_its_port_and_leaves_its_links() {
+    let (mut ann, mut bob) = (node(1), node(2));
+    let listener = bob.listen();
+    let addr = listener.local_addr();
+    let link = ann.dial(addr, bob.key).await.unwrap();
+    ann.up().await;
+    assert!(!listener.is_stopped());
+    listener.stop();
+    within(listener.ended()).await;
+    assert!(listener.is_stopped());
+    let refused = ann.dial(addr, bob.key).await.unwrap_err();
+    assert!(matches!(refused, DialError::Unreachable { .. }), "{refused}");
+    link.try_send(ECHO, &[b"still here"]).unwrap();
+    assert_eq!(ann.message().await.1, b"still here");
+    let factory = std::sync::Arc::clone(&bob.factory);
+    let limits = skychat_transport::ListenerLimits::default();
+    let again = skychat_transport::Listener::bind(addr, &bob.config, factory, limits).unwrap();
+    bob.config.links.close_all(Goodbye::Stopping);
+    assert_eq!(ann.closed().await.1, CloseReason::Remote(Goodbye::Stopping));
+    drop((listener, again));
+    bob.closed().await;
+    bob.all_done().await;
+}

@@ -51,6 +51,8 @@ impl From<io::Error> for CloseReason {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::NotConnected
             | io::ErrorKind::UnexpectedEof => CloseReason::Cut,
+            // The system's own limit for what the peer does not take (TCP_USER_TIMEOUT).
+            io::ErrorKind::TimedOut => CloseReason::Stalled,
             kind => CloseReason::Io(kind),
         }
     }

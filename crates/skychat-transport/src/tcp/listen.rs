@@ -93,6 +93,7 @@ pub struct ListenerStats {
 pub struct Listener {
     addr: SocketAddr,
     stop: CancellationToken,
+    ended: CancellationToken,
     door: Arc<Door>,
 }
 
@@ -112,7 +113,7 @@ impl Listener {
         let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (addr, listener) = bound.map_err(|source| BindError::Bind { addr, source })?;
         let worker = Worker::start().map_err(BindError::Thread)?;
-        let stop = CancellationToken::new();
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let door = Arc::new(Door {
             lobby: Mutex::new(Lobby::new(limits.lobby)),
             counters: Counters::default(),
@@ -125,11 +126,17 @@ impl Listener {
             worker,
             door: Arc::clone(&door),
         };
-        let stopped = stop.clone();
+        let (stopped, end) = (stop.clone(), ended.clone().drop_guard());
         config.tracker.spawn(async move {
+            let _end = end;
             stopped.run_until_cancelled(accepting.run()).await;
         });
-        Ok(Listener { addr, stop, door })
+        Ok(Listener {
+            addr,
+            stop,
+            ended,
+            door,
+        })
     }
 
     /// Where it listens.
@@ -150,6 +157,20 @@ impl Listener {
     /// Takes no more connections. Those in their handshake may finish it.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Waits until it takes no more connections: because it was stopped, or because it failed,
+    /// which it does only by a fault of this program. The port is free then.
+    ///
+    /// # Cancel safety
+    /// It has no effect of its own, and can be dropped at any time.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Whether [`stop`](Self::stop) was called.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
     }
 }
 
@@ -249,6 +270,7 @@ struct Accepting<F> {
 impl<F: Factory> Accepting<F> {
     async fn run(self) {
         let mut pace = Pace::new(&self.limits, Instant::now());
+        let mut warned: Option<Instant> = None;
         loop {
             if let Some(next) = pace.next(Instant::now()) {
                 sleep_until(next).await;
@@ -268,7 +290,11 @@ impl<F: Factory> Accepting<F> {
                         error.kind(),
                         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
                     ) {
-                        warn!(%error, "cannot accept, waiting");
+                        // One line a second is enough to say so.
+                        if warned.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+                            warned = Some(Instant::now());
+                            warn!(%error, "cannot accept, waiting");
+                        }
                         sleep(self.limits.descriptor_pause).await;
                     }
                 }

@@ -49,6 +49,8 @@ impl<F: Factory> Reader<F> {
             Ok(()) => reason,
             Err(_) => CloseReason::Failed,
         };
+        // The socket is closed before anybody is told.
+        drop(self.half);
         self.upper.end(reason);
     }
 
