@@ -36,7 +36,9 @@ impl Raw {
             }
             Raw::RustCrypto(key) => {
                 let nonce = NONCE.into();
-                let tag = key.encrypt_inout_detached(&nonce, &[], text.into()).unwrap();
+                let tag = key
+                    .encrypt_inout_detached(&nonce, &[], text.into())
+                    .unwrap();
                 key.decrypt_inout_detached(&nonce, &[], text.into(), &tag)
                     .unwrap();
             }

@@ -9,8 +9,8 @@ use skychat_proto::ids::{Incarnation, ServiceId};
 use skychat_proto::link::{Hello, LinkMessage};
 use skychat_proto::open::WriterKind;
 use skychat_transport::{
-    Backend, Handler, Initiator, LinkIdentity, MESSAGE_1, MESSAGE_2, MESSAGE_3, Outbound, Receiver,
-    RekeyLimits, SealingKey, Violation, respond,
+    Backend, Handler, Initiator, LinkIdentity, LinkKeys, MESSAGE_1, MESSAGE_2, MESSAGE_3, Outbound,
+    Receiver, RekeyLimits, SealingKey, Violation, respond,
 };
 
 use crate::aead::Raw;
@@ -64,20 +64,27 @@ pub(crate) fn hello() -> Hello {
     }
 }
 
+/// A whole handshake in memory, the proof included.
+pub(crate) fn handshake(ann: &LinkIdentity, bob: &LinkIdentity) -> (LinkKeys, LinkKeys) {
+    let limits = RekeyLimits::default();
+    let (mut first, mut second, mut third) = ([0; MESSAGE_1], [0; MESSAGE_2], [0; MESSAGE_3]);
+    let initiator = Initiator {
+        identity: ann,
+        peer: bob.public(),
+        limits,
+    };
+    let waiting = initiator.start([3; 32], &mut first).unwrap();
+    let answering = respond(bob, limits, [4; 32], &first, &mut second).unwrap();
+    let (ann, expected) = waiting.finish(&second, &mut third).unwrap();
+    let (bob, proof) = answering.finish(&third).unwrap().accept().unwrap();
+    expected.check(&proof).unwrap();
+    (ann, bob)
+}
+
 impl Path {
     pub(crate) fn new(backend: Backend) -> Self {
         let (ann, bob) = (identity(1, backend), identity(2, backend));
-        let limits = RekeyLimits::default();
-        let (mut first, mut second, mut third) = ([0; MESSAGE_1], [0; MESSAGE_2], [0; MESSAGE_3]);
-        let initiator = Initiator {
-            identity: &ann,
-            peer: bob.public(),
-            limits,
-        };
-        let waiting = initiator.start([3; 32], &mut first).unwrap();
-        let answering = respond(&bob, limits, [4; 32], &first, &mut second).unwrap();
-        let (ann, _) = waiting.finish(&second, &mut third).unwrap();
-        let (bob, _) = answering.finish(&third).unwrap().accept().unwrap();
+        let (ann, bob) = handshake(&ann, &bob);
         let mut path = Path {
             queue: Outbound::new(Arc::default()),
             turn: Vec::new(),
@@ -127,7 +134,10 @@ pub(crate) fn one_way(raw: &Raw) -> f64 {
 }
 
 pub(crate) fn compare() {
-    head("in memory: queue, seal, open, handler, one message a record; against the raw AEAD", "of raw");
+    head(
+        "in memory: queue, seal, open, handler, one message a record; against the raw AEAD",
+        "of raw",
+    );
     for &backend in Backend::BUILT_IN {
         let raw = Raw::of(backend);
         for (name, payload, target) in [
@@ -154,7 +164,12 @@ pub(crate) fn compare() {
         });
         let what = format!("{}, 64 B frames, 900 a record", backend.name());
         let share = bare * (69.0 * 900.0 / 65_519.0) / 900.0;
-        line(&what, &format!("{:.1} ns a frame", packed * 1e9), share / packed, "");
+        line(
+            &what,
+            &format!("{:.1} ns a frame", packed * 1e9),
+            share / packed,
+            "",
+        );
     }
     println!();
 }

@@ -10,12 +10,14 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a benchmark"
 )]
 
 mod aead;
+mod flood;
 mod frames;
 mod net;
 mod ping;
@@ -26,6 +28,7 @@ use criterion::{Criterion, Throughput};
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     records(&mut criterion);
+    handshakes(&mut criterion);
     criterion.final_summary();
     table();
 }
@@ -46,8 +49,20 @@ fn records(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Both sides of a handshake, with its two signatures and their checks.
+fn handshakes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("transport/handshake");
+    for &backend in skychat_transport::Backend::BUILT_IN {
+        let (ann, bob) = (frames::identity(1, backend), frames::identity(2, backend));
+        group.bench_function(format!("{}/both sides", backend.name()), |bencher| {
+            bencher.iter(|| frames::handshake(&ann, &bob));
+        });
+    }
+    group.finish();
+}
+
 fn table() {
-    let parts = ["memory", "bulk", "small", "ping"];
+    let parts = ["memory", "bulk", "small", "ping", "flood"];
     if parts.iter().any(|part| sample::wanted(part)) {
         println!("\ntransport: figures beside their limits, medians of samples taken in turn\n");
     }
@@ -62,5 +77,8 @@ fn table() {
     }
     if sample::wanted("ping") {
         ping::compare();
+    }
+    if sample::wanted("flood") {
+        flood::compare();
     }
 }

@@ -98,7 +98,9 @@ impl Pair {
         let limits = ListenerLimits::default();
         let listener = Listener::bind(any, &bob, Arc::clone(&factory), limits).unwrap();
         let peer = bob.identity.public();
-        let link = dial(listener.local_addr(), peer, &ann, factory).await.unwrap();
+        let link = dial(listener.local_addr(), peer, &ann, factory)
+            .await
+            .unwrap();
         Pair {
             link,
             count,

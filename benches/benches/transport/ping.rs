@@ -1,6 +1,7 @@
 //! Round trips of 64 bytes: two services that answer each other, against two bare sockets, in one
 //! runtime.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -56,14 +57,14 @@ impl Service for Player {
     fn closed(&mut self, _: &CloseReason) {}
 }
 
-struct Match {
+pub(crate) struct Match {
     link: Link,
     done: mpsc::Receiver<Vec<f64>>,
-    _listener: Listener,
+    listener: Listener,
 }
 
 impl Match {
-    async fn new(backend: Backend) -> Self {
+    pub(crate) async fn new(backend: Backend) -> Self {
         let config = |n| LinkConfig::new(identity(n, backend), hello, Anyone);
         let (ann, bob) = (config(1), config(2));
         let (report, done) = mpsc::channel(1);
@@ -78,15 +79,22 @@ impl Match {
         let limits = ListenerLimits::default();
         let listener = Listener::bind(any, &bob, Arc::clone(&factory), limits).unwrap();
         let peer = bob.identity.public();
-        let link = dial(listener.local_addr(), peer, &ann, factory).await.unwrap();
+        let link = dial(listener.local_addr(), peer, &ann, factory)
+            .await
+            .unwrap();
         Match {
             link,
             done,
-            _listener: listener,
+            listener,
         }
     }
 
-    async fn play(&mut self) -> Vec<f64> {
+    /// Where the side that was dialled listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    pub(crate) async fn play(&mut self) -> Vec<f64> {
         // The first trip begins here; its time is one of many.
         self.link.try_send(ServiceId::RANGE, &[&PING]).unwrap();
         self.done.recv().await.unwrap()
@@ -99,7 +107,9 @@ struct Bare(TcpStream);
 impl Bare {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
         let (mut server, _) = listener.accept().await.unwrap();
         client.set_nodelay(true).unwrap();
         server.set_nodelay(true).unwrap();
@@ -140,8 +150,8 @@ pub(crate) fn compare() {
 fn compare_on(workers: usize, name: &str) {
     let runtime = runtime(workers);
     let mut bare = Some(runtime.block_on(Bare::new()));
-    let mut links = [Backend::AwsLc, Backend::RustCrypto]
-        .map(|backend| runtime.block_on(Match::new(backend)));
+    let mut links =
+        [Backend::AwsLc, Backend::RustCrypto].map(|backend| runtime.block_on(Match::new(backend)));
     let mut p99: [Vec<f64>; 3] = Default::default();
     let [raw, aws_lc, rust_crypto] = in_turn(25, |candidate| {
         let times = match candidate {

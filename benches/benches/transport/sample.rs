@@ -17,7 +17,10 @@ pub(crate) fn wanted(part: &str) -> bool {
 
 /// Runs each candidate once a round, for `rounds` rounds after one that does not count, and
 /// returns the median of each.
-pub(crate) fn in_turn<const N: usize>(rounds: usize, mut take: impl FnMut(usize) -> f64) -> [f64; N] {
+pub(crate) fn in_turn<const N: usize>(
+    rounds: usize,
+    mut take: impl FnMut(usize) -> f64,
+) -> [f64; N] {
     let mut taken: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
     for round in 0..=rounds {
         for (candidate, values) in taken.iter_mut().enumerate() {

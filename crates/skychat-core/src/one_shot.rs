@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use skychat_api::{Code, FailCause};
+use skychat_api::{Code, FailCause, WaitFor};
 use skychat_identity::{Address, SecretKey};
 use skychat_proto::content::Content;
 use skychat_proto::ids::MessageId;
+use skychat_proto::link::Goodbye;
+use skychat_proto::open::WriterKind;
+use skychat_transport::{CloseReason, DialError, Stage};
 
-use crate::{Acknowledged, Blame};
+use crate::links::dial_once;
+use crate::{
+    Acknowledged, Blame, DeliverError, Delivered, Draft, Node, NodeBuilder, SendError, WaitError,
+    start,
+};
 
 /// Dials `address`, hands over one message, and waits until its recipient has acknowledged it.
 /// Nothing is stored here: when this fails, the message may be repeated under the same id.
@@ -25,8 +32,94 @@ pub async fn send(
     message: Option<MessageId>,
     timeout: Duration,
 ) -> Result<Acknowledged, OneShotError> {
-    let _ = (identity, address, content, message, timeout);
-    unimplemented!()
+    let to = address.key();
+    if to == identity.public() {
+        return Err(OneShotError::OwnKey);
+    }
+    if address.hints().is_empty() {
+        return Err(OneShotError::NoAddress);
+    }
+    let builder = NodeBuilder::new(SecretKey::from_seed(*identity.expose_bytes()));
+    let started = start::start_as(builder, WriterKind::OneShot).await;
+    let node = started.map_err(|error| OneShotError::Failed(Box::new(error)))?;
+    let draft = Draft {
+        to,
+        message,
+        content,
+    };
+    let sent = tokio::time::timeout(timeout, hand_over(&node, address, draft, timeout)).await;
+    node.shutdown(GOODBYE).await;
+    sent.unwrap_or(Err(OneShotError::TimedOut))
+}
+
+/// How long the end of the link is waited for when all is said.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+async fn hand_over(
+    node: &Node,
+    address: &Address,
+    draft: Draft,
+    timeout: Duration,
+) -> Result<Acknowledged, OneShotError> {
+    let shared = node.shared();
+    let link = dial_once(address, &shared.config, &shared.services).await?;
+    tokio::select! {
+        biased;
+        delivered = node.deliver(draft, WaitFor::Acked, timeout) => match delivered {
+            Ok(Delivered { acknowledged: Some(acknowledged), .. }) => Ok(acknowledged),
+            // It waits for the acknowledgement.
+            Ok(_) => Err(OneShotError::TimedOut),
+            Err(error) => Err(error.into()),
+        },
+        reason = link.closed() => Err(after_link(reason)),
+    }
+}
+
+/// What the end of a link before the acknowledgement means.
+fn after_link(reason: CloseReason) -> OneShotError {
+    match reason {
+        CloseReason::Violation(violation) => OneShotError::Protocol(Box::new(violation)),
+        CloseReason::Remote(Goodbye::Busy | Goodbye::Stopping)
+        | CloseReason::Dead
+        | CloseReason::Stalled => OneShotError::Unreachable(Box::new(reason)),
+        _ => OneShotError::NotAdmitted,
+    }
+}
+
+impl From<DialError> for OneShotError {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::OwnKey => OneShotError::OwnKey,
+            DialError::ClosedBeforeMessage2 | DialError::WrongAnswer => OneShotError::WrongKey,
+            DialError::ClosedAfterMessage3 => OneShotError::NotAdmitted,
+            DialError::TimedOut {
+                stage: Stage::Message2 | Stage::Hello,
+            } => OneShotError::TimedOut,
+            DialError::Goodbye(goodbye) => after_link(CloseReason::Remote(goodbye)),
+            DialError::Violation(violation) => OneShotError::Protocol(Box::new(violation)),
+            error => OneShotError::Unreachable(Box::new(error)),
+        }
+    }
+}
+
+impl From<DeliverError> for OneShotError {
+    fn from(error: DeliverError) -> Self {
+        match error {
+            DeliverError::Send(SendError::OwnKey) => OneShotError::OwnKey,
+            DeliverError::Send(SendError::TooLarge { found, limit }) => {
+                OneShotError::TooLarge { found, limit }
+            }
+            DeliverError::Wait {
+                source: WaitError::Failed { cause },
+                ..
+            } => OneShotError::Refused { cause },
+            DeliverError::Wait {
+                source: WaitError::TimedOut { .. },
+                ..
+            } => OneShotError::TimedOut,
+            error => OneShotError::Failed(Box::new(error)),
+        }
+    }
 }
 
 /// How far a message that was sent without a node came.
@@ -69,9 +162,9 @@ pub enum OneShotError {
     /// The peer broke the protocol.
     #[error("the peer broke the protocol")]
     Protocol(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The system gave no random bytes, or sealing failed.
-    #[error("the message could not be sealed")]
-    Seal,
+    /// Our own side failed.
+    #[error("the message could not be prepared")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl OneShotError {
@@ -85,7 +178,7 @@ impl OneShotError {
             | OneShotError::NotAdmitted
             | OneShotError::Refused { .. }
             | OneShotError::Protocol(_) => Blame::Peer,
-            OneShotError::Unreachable(_) | OneShotError::TimedOut | OneShotError::Seal => {
+            OneShotError::Unreachable(_) | OneShotError::TimedOut | OneShotError::Failed(_) => {
                 Blame::Environment
             }
         }
@@ -101,7 +194,7 @@ impl OneShotError {
             OneShotError::WrongKey | OneShotError::Protocol(_) => Code::WrongKey,
             OneShotError::NotAdmitted | OneShotError::Refused { .. } => Code::Refused,
             OneShotError::TimedOut => Code::TimedOut,
-            OneShotError::Seal => Code::Internal,
+            OneShotError::Failed(_) => Code::Internal,
         }
     }
 }

@@ -37,6 +37,11 @@ impl ReadError {
     }
 }
 
+/// What the store, or a decoder of what it holds, says.
+pub(crate) fn store_failed(error: impl std::error::Error + Send + Sync + 'static) -> ReadError {
+    ReadError::Store(Arc::new(error))
+}
+
 /// Runs a read on a thread that may block.
 ///
 /// # Cancel safety

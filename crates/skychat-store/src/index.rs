@@ -52,7 +52,7 @@ pub(crate) struct Place {
 /// Entries that were written as one range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
-    pub(crate) start: Position,
+    /// The position after its last entry.
     pub(crate) end: Position,
     pub(crate) place: Place,
 }
@@ -173,16 +173,9 @@ impl Index {
         EventSeq::new(self.events.len() as u64)
     }
 
-    pub(crate) fn add_range(
-        &mut self,
-        feed: FeedId,
-        start: Position,
-        end: Position,
-        tip: EntryId,
-        place: Place,
-    ) {
+    pub(crate) fn add_range(&mut self, feed: FeedId, end: Position, tip: EntryId, place: Place) {
         let feed = self.feed_mut(feed);
-        feed.blocks.push(Block { start, end, place });
+        feed.blocks.push(Block { end, place });
         feed.tip = Tip {
             head: end,
             hash: tip,
@@ -257,10 +250,7 @@ mod tests {
         feed.drop_span(p(9), p(9));
         feed.drop_span(p(7), p(9));
         feed.drop_span(p(20), p(22));
-        assert_eq!(
-            feed.dropped,
-            [(p(1), p(2)), (p(5), p(9)), (p(20), p(22))]
-        );
+        assert_eq!(feed.dropped, [(p(1), p(2)), (p(5), p(9)), (p(20), p(22))]);
         let dropped: Vec<u64> = (0..25)
             .filter(|n| is_dropped(&feed.dropped, Seq::new(*n)))
             .collect();

@@ -60,9 +60,7 @@ pub use disk::{Disk, DiskFault, MemoryDisk};
 #[cfg(feature = "driver")]
 pub use driver::{Done, FileDisk, QueueError, WriterHandle, spawn_writer};
 pub use error::{Damage, OpenError, ReadError, Refused, Warning, WriteError};
-pub use event::{
-    Committed, EventView, Receipt, StoredConversation, StoredEvent, StoredMessage,
-};
+pub use event::{Committed, EventView, Receipt, StoredConversation, StoredEvent, StoredMessage};
 pub use index::{MessageRef, RecordId, Tip};
 pub use open::{OpenOptions, Recovered, Store};
 pub use reader::{StoreReader, StoreSize};

@@ -111,7 +111,10 @@ fn open(
     let mut warnings = Vec::new();
     let (head, head_made) = read_head(&*disk)?;
     let names = disk.list(JOURNAL).map_err(disk_error(JOURNAL))?;
-    let segments: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
+    let segments: Vec<u32> = names
+        .iter()
+        .filter_map(|name| segment_number(name))
+        .collect();
 
     let mut scan = Scan {
         disk: &*disk,
@@ -160,7 +163,10 @@ fn open(
     for warning in &warnings {
         warn!(%warning, "store");
     }
-    let tips = index.feeds.iter().filter(|(_, feed)| !feed.blocks.is_empty());
+    let tips = index
+        .feeds
+        .iter()
+        .filter(|(_, feed)| !feed.blocks.is_empty());
     let recovered = Recovered {
         tables,
         tips: tips.map(|(id, feed)| (*id, feed.tip)).collect(),
@@ -216,10 +222,9 @@ impl StoreWriter {
                 let path = segment_path(segment);
                 self.create(segment, 0).map_err(disk_error(&path))?;
             }
-            Current::Next { segment, .. } => {
+            Current::Next { segment, length } => {
                 let path = segment_path(segment.saturating_sub(1));
-                let synced = self.shared.disk.sync(&path);
-                synced.map_err(disk_error(&path))?;
+                self.end_segment(&path, length).map_err(disk_error(&path))?;
             }
             Current::Open(at) => {
                 let path = segment_path(at.segment);
@@ -231,6 +236,17 @@ impl StoreWriter {
         synced.map_err(disk_error(JOURNAL))?;
         self.write_head();
         self.sync_head().map_err(disk_error(HEAD_FILE))
+    }
+}
+
+impl StoreWriter {
+    /// A segment with a footer ends there: it may have been cut to its length, or not yet.
+    fn end_segment(&self, path: &str, length: u64) -> io::Result<()> {
+        let disk = &self.shared.disk;
+        if disk.len(path)? > length {
+            disk.truncate(path, length)?;
+        }
+        disk.sync(path)
     }
 }
 
@@ -346,9 +362,8 @@ impl Scan<'_> {
 
     /// Whether `HEAD` says that there is more than up to here.
     fn promised(&self, segment: u32, offset: u64) -> bool {
-        self.head.is_some_and(|head| {
-            (head.segment, u64::from(head.length)) > (segment, offset)
-        })
+        self.head
+            .is_some_and(|head| (head.segment, u64::from(head.length)) > (segment, offset))
     }
 
     /// Looks whether `HEAD` is of this place.
@@ -368,7 +383,8 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Whether anything behind `from` shows that a group after number `after` was written.
+    /// Whether anything from `from` on shows that group `after` was committed: a later group, or the
+    /// end of the segment behind it.
     fn holds_more(&self, bytes: &[u8], from: usize, segment: u32, after: u64) -> bool {
         let mut at = from;
         while let Some(rest) = bytes.get(at..) {
@@ -386,7 +402,7 @@ impl Scan<'_> {
                 return true;
             }
             if let Ok(footer) = SegmentMark::decode(rest, FOOTER_MAGIC)
-                && footer.counts.groups > after
+                && footer.counts.groups >= after
                 && ours(footer.store)
                 && footer.segment == segment
             {
@@ -445,7 +461,12 @@ impl Scan<'_> {
                     {
                         return Err(at_fault(fault));
                     }
-                    return Ok(Current::Open(self.tail(rest, segment, header.generation, at)));
+                    return Ok(Current::Open(self.tail(
+                        rest,
+                        segment,
+                        header.generation,
+                        at,
+                    )));
                 }
             }
         }
@@ -501,16 +522,18 @@ impl Scan<'_> {
         };
         let start = at.saturating_add(GROUP_LEN);
         let length = usize::try_from(header.length).map_err(|_| fault(Damage::Group))?;
-        let end = start.checked_add(length).ok_or_else(|| fault(Damage::Group))?;
+        let end = start
+            .checked_add(length)
+            .ok_or_else(|| fault(Damage::Group))?;
         if header != expected || header.records == 0 || end > bytes.len() {
             return Err(fault(Damage::Group));
         }
-        let (group, counts) = Replay::read(bytes, start..end, &header, self.counts)
-            .map_err(Stop::Fault)?;
+        let (group, counts) =
+            Replay::read(bytes, start..end, &header, self.counts).map_err(Stop::Fault)?;
         // In the last group every body counts.
         if let Some(fault) = group.uncovered_body(keys) {
             let open_end = !self.promised(segment, at as u64)
-                && !self.holds_more(bytes, end, segment, header.number.saturating_sub(1));
+                && !self.holds_more(bytes, end, segment, header.number);
             if open_end {
                 return Err(Stop::Fault(fault));
             }
@@ -527,8 +550,7 @@ enum Stop {
 }
 
 /// What the index is built from.
-pub(crate) type Rows =
-    BTreeMap<(TableId, Vec<u8>), (crate::index::Place, bytes::Bytes)>;
+pub(crate) type Rows = BTreeMap<(TableId, Vec<u8>), (crate::index::Place, bytes::Bytes)>;
 
 /// For [`Replay::finish`].
 pub(crate) type Built = (Index, Rows);

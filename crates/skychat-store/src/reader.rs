@@ -152,7 +152,10 @@ impl StoreReader {
         };
         let block = {
             let index = self.index();
-            let blocks = index.feeds.get(&feed).map(|feed| feed.blocks_from(seq.position()));
+            let blocks = index
+                .feeds
+                .get(&feed)
+                .map(|feed| feed.blocks_from(seq.position()));
             blocks.and_then(|blocks| blocks.first()).copied()
         };
         let Some(block) = block else { return Ok(None) };
@@ -167,6 +170,7 @@ impl StoreReader {
     ///
     /// # Errors
     /// [`ReadError`].
+    #[expect(clippy::type_complexity, reason = "an id and bytes, if there is one")]
     pub fn content(
         &self,
         feed: FeedId,
@@ -208,7 +212,7 @@ impl StoreReader {
         before: Option<RecordId>,
         limit: usize,
     ) -> Result<Vec<StoredMessage>, ReadError> {
-        let found: Vec<(FeedId, ContentPlace, Place)> = {
+        let found: Vec<MessagePlaces> = {
             let index = self.index();
             let Some(messages) = index.spaces.get(&space) else {
                 return Ok(Vec::new());
@@ -258,7 +262,7 @@ impl StoreReader {
     /// [`ReadError`].
     pub fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<StoredEvent>, ReadError> {
         let skip = usize::try_from(from.get().saturating_sub(1)).unwrap_or(usize::MAX);
-        let found: Vec<(EventPlace, Option<(FeedId, ContentPlace, Place)>)> = {
+        let found: Vec<(EventPlace, Option<MessagePlaces>)> = {
             let index = self.index();
             let events = index.events.iter().skip(skip).take(limit);
             events
@@ -330,6 +334,7 @@ impl StoreReader {
     ///
     /// # Errors
     /// [`ReadError`].
+    #[expect(clippy::type_complexity, reason = "keys and rows")]
     pub fn rows(
         &self,
         table: TableId,
@@ -406,8 +411,8 @@ impl StoreReader {
     ) -> Result<RawRange, ReadError> {
         let (head, bodies) = self.record(place, true)?;
         let is_whole = place.body_sum == crc32c::crc32c(&bodies);
-        let range = RawRange::from_parts(head, bodies, keys)
-            .map_err(|_| damaged(place, Damage::Record))?;
+        let range =
+            RawRange::from_parts(head, bodies, keys).map_err(|_| damaged(place, Damage::Record))?;
         let range = if dropped.is_empty() {
             range
         } else {
@@ -432,11 +437,7 @@ impl StoreReader {
             .map_err(|_| damaged(place, Damage::Record))
     }
 
-    fn text(
-        &self,
-        feed: &FeedId,
-        content: &ContentPlace,
-    ) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    fn text(&self, feed: &FeedId, content: &ContentPlace) -> Result<Zeroizing<Vec<u8>>, ReadError> {
         let (_, sealed) = self.whole(&content.place)?;
         let seal = ContentSeal {
             author: &feed.author,
@@ -500,12 +501,10 @@ impl StoreReader {
     }
 }
 
-/// Where content and entry of a message stand.
-fn message_places(
-    index: &Index,
-    feed: &FeedId,
-    seq: Seq,
-) -> Option<(FeedId, ContentPlace, Place)> {
+/// Where a message stands: its feed, its content, the range its entry is in.
+type MessagePlaces = (FeedId, ContentPlace, Place);
+
+fn message_places(index: &Index, feed: &FeedId, seq: Seq) -> Option<MessagePlaces> {
     let stored = index.feeds.get(feed)?;
     let content = stored.contents.get(&seq)?;
     let block = stored.blocks_from(seq.position()).first()?;

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use skychat_identity::KeyCache;
-use skychat_proto::entry::Header;
-use skychat_proto::ids::{BodyHash, EntryId, FeedId, Position, Seq, TableId};
+use skychat_proto::entry::{Header, Kind};
+use skychat_proto::ids::{BodyHash, EntryId, FeedId, Seq, TableId};
 use skychat_proto::limits::MAX_RANGE_ENTRIES;
 use skychat_proto::range::RawRange;
 use skychat_proto::record::tables;
@@ -43,12 +43,16 @@ impl ReadRecord {
         }
     }
 
-    /// The entries whose bodies are not what was written.
+    /// The entries whose bodies are not what was written; `None` if one of them is never dropped
+    /// (FEED-5), or there is no range.
     fn bad_entries(&self, keys: &mut KeyCache) -> Option<(FeedId, Vec<Seq>)> {
         let range = RawRange::from_parts(self.meta.clone(), self.body.clone(), keys).ok()?;
         let mut bad = Vec::new();
         for (index, (row, body)) in range.entries().enumerate() {
             if body.is_some_and(|body| BodyHash::of(body) != row.body_hash) {
+                if row.kind != Kind::Content {
+                    return None;
+                }
                 bad.push(range.first().checked_add(index as u64)?);
             }
         }
@@ -267,15 +271,14 @@ impl Replay {
         if !record.body_is_good {
             let (feed, bad) = record
                 .bad_entries(keys)
-                .ok_or_else(|| record.fault(Damage::Record))?;
+                .ok_or_else(|| record.fault(Damage::Body))?;
             self.bad_entries
                 .push((feed, bad, record.fault(Damage::Body)));
         }
         let mut headers = Vec::with_capacity(MAX_RANGE_ENTRIES.min(range.len()));
         headers.extend(range.headers());
         let hash = headers.last().map_or(EntryId::ZERO, |(_, id)| *id);
-        let (start, end): (Position, Position) = (range.start(), range.end());
-        self.index.add_range(feed, start, end, hash, record.place);
+        self.index.add_range(feed, range.end(), hash, record.place);
         Ok(headers)
     }
 
@@ -298,5 +301,8 @@ impl Replay {
 }
 
 fn records_meta(records: &[ReadRecord]) -> Bytes {
-    records.last().map(|record| record.meta.clone()).unwrap_or_default()
+    records
+        .last()
+        .map(|record| record.meta.clone())
+        .unwrap_or_default()
 }

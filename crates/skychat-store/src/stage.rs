@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use chacha20::ChaCha20Rng;
-use skychat_proto::entry::Header;
-use skychat_proto::ids::{
-    EntryId, EventSeq, FeedId, MessageId, Position, SpaceId, TableId,
-};
 use skychat_identity::PublicKey;
+use skychat_proto::entry::Header;
+use skychat_proto::ids::{EntryId, EventSeq, FeedId, MessageId, Position, SpaceId, TableId};
 use skychat_proto::record::{ContentOf, Record, tables};
 use skychat_seal::StoreKey;
 use zeroize::Zeroizing;
@@ -16,8 +14,7 @@ use crate::error::Refused;
 use crate::event::{EventView, StoredEvent};
 use crate::index::{EventOf, Index, Place, RecordId, Tip};
 use crate::layout::{
-    CRC_LEN, Counts, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, StoreId,
-    head_sum,
+    CRC_LEN, Counts, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, StoreId, head_sum,
 };
 use crate::record::{ContentMeta, ContentSeal, LIVES, put_row_meta, put_span, seal_row};
 
@@ -25,7 +22,6 @@ use crate::record::{ContentMeta, ContentSeal, LIVES, put_row_meta, put_span, sea
 enum Fact {
     Range {
         feed: FeedId,
-        start: Position,
         end: Position,
         tip: EntryId,
     },
@@ -93,10 +89,6 @@ impl Stage {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.records.is_empty()
-    }
-
-    pub(crate) fn records(&self) -> usize {
-        self.records.len()
     }
 
     /// Length in bytes, with its header.
@@ -229,7 +221,6 @@ impl Stage {
                 self.ranges.insert(self.records.len(), headers);
                 let fact = Fact::Range {
                     feed,
-                    start: range.start(),
                     end,
                     tip: hash,
                 };
@@ -449,13 +440,8 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
     let is_event = place.event != 0;
     let record = place.record;
     match fact {
-        Fact::Range {
-            feed,
-            start,
-            end,
-            tip,
-        } => {
-            index.add_range(feed, start, end, tip, place);
+        Fact::Range { feed, end, tip } => {
+            index.add_range(feed, end, tip, place);
             None
         }
         Fact::Content {
@@ -523,4 +509,3 @@ pub(crate) fn record_size(record: &Record) -> usize {
     };
     rest.saturating_add(fixed)
 }
-

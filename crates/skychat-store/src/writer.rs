@@ -89,7 +89,10 @@ pub(crate) struct At {
 pub(crate) enum Current {
     Open(At),
     /// The one before ends with a footer, or there is none: this one is to be made.
-    Next { segment: u32, length: u64 },
+    Next {
+        segment: u32,
+        length: u64,
+    },
 }
 
 /// The one who writes a journal.

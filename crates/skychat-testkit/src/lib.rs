@@ -3,3 +3,5 @@
 //! For tests of this workspace and of programs that embed Skychat. Nothing here touches a socket, a clock or a file.
 
 pub mod sim;
+
+pub mod disk;

@@ -156,7 +156,15 @@ impl SimNet {
         self.next += 1;
         let id = self.next;
         let latency = 100 + self.below(30_000);
-        self.links.insert(id, SimLink { a, b, latency, last: [0, 0] });
+        self.links.insert(
+            id,
+            SimLink {
+                a,
+                b,
+                latency,
+                last: [0, 0],
+            },
+        );
         self.nodes[a].link_added(LinkId::new(id));
         self.nodes[b].link_added(LinkId::new(id));
         self.transmit(id, true, Frame::Up(hello_a));
@@ -166,15 +174,24 @@ impl SimNet {
 
     /// Whether two nodes are linked.
     pub fn linked(&self, a: usize, b: usize) -> bool {
-        self.links.values().any(|link| (link.a, link.b) == (a, b) || (link.a, link.b) == (b, a))
+        self.links
+            .values()
+            .any(|link| (link.a, link.b) == (a, b) || (link.a, link.b) == (b, a))
     }
 
     /// Cuts a link: what is in flight is gone.
     pub fn cut(&mut self, id: u64) {
-        let Some(link) = self.links.remove(&id) else { return };
+        let Some(link) = self.links.remove(&id) else {
+            return;
+        };
         for node in [link.a, link.b] {
             if self.nodes[node].link_removed(LinkId::new(id)) {
-                self.hand(node, Input::LinkDown { link: LinkId::new(id) });
+                self.hand(
+                    node,
+                    Input::LinkDown {
+                        link: LinkId::new(id),
+                    },
+                );
             }
         }
     }
@@ -203,18 +220,28 @@ impl SimNet {
         let (now, wall) = (self.moment(), self.wall());
         let (seed, store_seed, life) = (self.bytes32(), self.bytes32(), self.rng.next_u64());
         if let Err(problem) = self.nodes[node].start(now, wall, seed, store_seed, life) {
-            self.problems.push(format!("start of {}: {problem}", self.nodes[node].name()));
+            self.problems
+                .push(format!("start of {}: {problem}", self.nodes[node].name()));
             return;
         }
         self.settle(node);
     }
 
     pub(crate) fn transmit(&mut self, id: u64, to_b: bool, frame: Frame) {
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         let last = &mut link.last[usize::from(to_b)];
         *last = (self.now + link.latency).max(*last + 1);
         let at = *last;
-        self.schedule(at, Due::Arrive { link: id, at_b: to_b, frame });
+        self.schedule(
+            at,
+            Due::Arrive {
+                link: id,
+                at_b: to_b,
+                frame,
+            },
+        );
     }
 
     /// Hands an input to a node, and does what comes out.
@@ -227,7 +254,9 @@ impl SimNet {
 
     /// The next thing that is due; `false` if nothing is, or only later than `until`.
     pub fn step(&mut self, until: Micros) -> bool {
-        let Some((&(at, order), _)) = self.due.first_key_value() else { return false };
+        let Some((&(at, order), _)) = self.due.first_key_value() else {
+            return false;
+        };
         if at > until {
             self.now = self.now.max(until);
             return false;
@@ -267,8 +296,14 @@ impl SimNet {
     }
 
     fn arrive(&mut self, id: u64, at_b: bool, frame: Frame) {
-        let Some(link) = self.links.get(&id) else { return };
-        let (node, from) = if at_b { (link.b, link.a) } else { (link.a, link.b) };
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let (node, from) = if at_b {
+            (link.b, link.a)
+        } else {
+            (link.a, link.b)
+        };
         let peer = self.nodes[from].key();
         let link = LinkId::new(id);
         let input = match frame {
@@ -285,7 +320,9 @@ impl SimNet {
                 Some(Ok(checked)) => Input::Checked { link, checked },
                 Some(Err(violation)) => {
                     let name = self.nodes[node].name().to_owned();
-                    return self.problems.push(format!("{name} sees a violation by an honest peer: {violation}"));
+                    return self.problems.push(format!(
+                        "{name} sees a violation by an honest peer: {violation}"
+                    ));
                 }
                 None => return,
             },
@@ -300,7 +337,9 @@ impl SimNet {
             self.problems.extend(problems);
             for (link, payload) in sends {
                 let id = link.get();
-                let Some(at) = self.links.get(&id) else { continue };
+                let Some(at) = self.links.get(&id) else {
+                    continue;
+                };
                 let to_b = at.a == node;
                 let frame = match payload {
                     Payload::Link(message) => Frame::Link(message.encode()),
@@ -353,7 +392,8 @@ impl SimNet {
         let until = self.now + 130_000_000;
         while self.step(until) {
             if self.steps > limit {
-                self.problems.push("livelock: 200,000 inputs and no rest".into());
+                self.problems
+                    .push("livelock: 200,000 inputs and no rest".into());
                 return;
             }
         }

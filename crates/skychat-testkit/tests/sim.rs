@@ -1,11 +1,19 @@
 //! Random histories of whole nodes. `SKYCHAT_SIM_SEEDS` says how many seeds a class gets, `SKYCHAT_SEED` plays one.
 
-#![allow(clippy::print_stderr, clippy::panic, reason = "a test that reports seeds")]
+#![allow(
+    clippy::print_stderr,
+    clippy::panic,
+    reason = "a test that reports seeds"
+)]
 
 use skychat_testkit::sim::{Class, play};
 
 fn seeds(default: u64) -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     if let Some(seed) = number("SKYCHAT_SEED") {
         return seed..seed + 1;
     }
@@ -32,7 +40,11 @@ fn run(class: Class, default: u64) {
             eprintln!("    {problem}");
         }
     }
-    assert!(failed.is_empty(), "{class:?}: {} seeds failed", failed.len());
+    assert!(
+        failed.is_empty(),
+        "{class:?}: {} seeds failed",
+        failed.len()
+    );
     assert!(shown > 0, "nothing was ever shown");
 }
 

@@ -213,9 +213,32 @@ impl Replicator {
     }
 
     /// One holder at a time: the author's own life first, then who told more than we have, then, for predecessors
-    /// that are wanted, anybody.
+    /// that are wanted, anybody. When everybody was passed over, the round begins again.
     fn pick(
         &mut self,
+        id: &FeedId,
+        head: Position,
+        need: Position,
+        links: &[LinkId],
+    ) -> Option<LinkId> {
+        if let Some(link) = self.best_holder(id, head, need, links) {
+            return Some(link);
+        }
+        let mut passed_over = false;
+        for link in links {
+            if let Some(side) = self.links.get_mut(link) {
+                passed_over |= side.skip.remove(id);
+            }
+        }
+        if passed_over {
+            self.best_holder(id, head, need, links)
+        } else {
+            None
+        }
+    }
+
+    fn best_holder(
+        &self,
         id: &FeedId,
         head: Position,
         need: Position,
@@ -248,14 +271,6 @@ impl Replicator {
             };
             if best.is_none_or(|(held, _)| class < held) {
                 best = Some((class, *link));
-            }
-        }
-        if best.is_none() {
-            // Everybody was tried: begin again when something changes.
-            for link in links {
-                if let Some(side) = self.links.get_mut(link) {
-                    side.skip.remove(id);
-                }
             }
         }
         best.map(|(_, link)| link)

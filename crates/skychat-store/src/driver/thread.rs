@@ -142,7 +142,6 @@ impl WriterHandle {
     ///
     /// # Errors
     /// [`QueueError`], with the batch.
-    #[expect(clippy::result_large_err, reason = "the batch goes back whole")]
     pub fn commit(&self, batch: Batch) -> Result<(), (QueueError, Batch)> {
         let mut queue = self.lane.queue();
         if queue.stop {

@@ -38,11 +38,15 @@ impl SimNet {
             accepted: self.accepted.len(),
             ..Verdict::default()
         };
-        let seen: Vec<Seen> = (0..self.nodes.len()).map(|node| self.seen(node, &mut verdict)).collect();
+        let seen: Vec<Seen> = (0..self.nodes.len())
+            .map(|node| self.seen(node, &mut verdict))
+            .collect();
         self.everything_arrived(&seen, &mut verdict);
         for (node, seen) in seen.iter().enumerate() {
             self.nothing_twice(node, seen, &mut verdict);
-            if matches!(class, Class::Steady | Class::Restart | Class::Restore) && !self.any_branched() {
+            if matches!(class, Class::Steady | Class::Restart | Class::Restore)
+                && !self.any_branched()
+            {
                 self.in_order(node, seen, &mut verdict);
             }
             self.no_false_alarm(class, node, seen, &mut verdict);
@@ -58,7 +62,9 @@ impl SimNet {
     fn seen(&self, node: usize, verdict: &mut Verdict) -> Seen {
         let mut seen = Seen::default();
         let node = &self.nodes[node];
-        let Some(reader) = node.reader() else { return seen };
+        let Some(reader) = node.reader() else {
+            return seen;
+        };
         let mut keys = KeyCache::new();
         let mut from = EventSeq::new(1);
         loop {
@@ -66,24 +72,34 @@ impl SimNet {
                 Ok(events) if events.is_empty() => return seen,
                 Ok(events) => events,
                 Err(error) => {
-                    verdict.problems.push(format!("{}: events: {error}", node.name()));
+                    verdict
+                        .problems
+                        .push(format!("{}: events: {error}", node.name()));
                     return seen;
                 }
             };
             for event in events {
                 from = event.seq.next();
                 match event.view {
-                    EventView::Message { header, plaintext, .. } if header.feed.author != node.key() => {
+                    EventView::Message {
+                        header, plaintext, ..
+                    } if header.feed.author != node.key() => {
                         let text = plaintext
                             .as_ref()
                             .and_then(|plain| tables::split_stored(plain))
                             .and_then(|(_, content)| Content::decode(content).ok());
                         if let Some(Content::Text(text)) = text {
-                            seen.shown.push((header.feed.author, header.message, text.as_str().to_owned()));
+                            seen.shown.push((
+                                header.feed.author,
+                                header.message,
+                                text.as_str().to_owned(),
+                            ));
                             verdict.shown += 1;
                         }
                     }
-                    EventView::Row { value: Some(value), .. } => {
+                    EventView::Row {
+                        value: Some(value), ..
+                    } => {
                         if let Ok(Some(event)) = Event::decode(&value, &mut keys) {
                             *verdict.events.entry(kind(&event)).or_default() += 1;
                             seen.events.push(event);
@@ -98,13 +114,19 @@ impl SimNet {
     /// Every message of an author whose disk still knows it is on every disk of the recipient.
     fn everything_arrived(&self, seen: &[Seen], verdict: &mut Verdict) {
         for message in &self.accepted {
-            let Ok(space) = SpaceId::direct(&message.from, &message.to) else { continue };
+            let Ok(space) = SpaceId::direct(&message.from, &message.to) else {
+                continue;
+            };
             let known = self.nodes.iter().any(|node| {
                 node.key() == message.from
                     && node.spec() == WriterSpec::Node
-                    && node
-                        .reader()
-                        .is_some_and(|reader| reader.find(message.from, space, message.message).ok().flatten().is_some())
+                    && node.reader().is_some_and(|reader| {
+                        reader
+                            .find(message.from, space, message.message)
+                            .ok()
+                            .flatten()
+                            .is_some()
+                    })
             });
             if !known {
                 continue;
@@ -118,7 +140,9 @@ impl SimNet {
                     .iter()
                     .any(|(from, id, _)| *from == message.from && *id == message.message);
                 if !there {
-                    verdict.problems.push(format!("{} never saw `{}`", node.name(), message.text));
+                    verdict
+                        .problems
+                        .push(format!("{} never saw `{}`", node.name(), message.text));
                 }
             }
         }
@@ -128,7 +152,9 @@ impl SimNet {
         let mut once = BTreeSet::new();
         for (from, id, text) in &seen.shown {
             if !once.insert((*from, *id)) {
-                verdict.problems.push(format!("{} saw `{text}` twice", self.nodes[node].name()));
+                verdict
+                    .problems
+                    .push(format!("{} saw `{text}` twice", self.nodes[node].name()));
             }
         }
     }
@@ -139,7 +165,10 @@ impl SimNet {
             if let Some(before) = last.insert(*from, text)
                 && before > text.as_str()
             {
-                verdict.problems.push(format!("{}: `{text}` came after `{before}`", self.nodes[node].name()));
+                verdict.problems.push(format!(
+                    "{}: `{text}` came after `{before}`",
+                    self.nodes[node].name()
+                ));
             }
         }
     }
@@ -147,17 +176,28 @@ impl SimNet {
     fn no_false_alarm(&self, class: Class, node: usize, seen: &Seen, verdict: &mut Verdict) {
         for event in &seen.events {
             let may = match class {
-                Class::Steady | Class::Restart | Class::Retry => matches!(event, Event::Acked { .. }),
+                Class::Steady | Class::Restart | Class::Retry => {
+                    matches!(event, Event::Acked { .. })
+                }
                 Class::Restore => !matches!(event, Event::Clone { .. } | Event::Fork { .. }),
                 Class::Clone => !matches!(event, Event::Fork { .. }),
                 Class::OneShot => matches!(event, Event::Acked { .. } | Event::Recovered { .. }),
                 Class::Memory => !matches!(
                     event,
-                    Event::Fork { .. } | Event::Clone { .. } | Event::Incarnation { .. } | Event::Gap { cause: GapCause::Hash, .. }
+                    Event::Fork { .. }
+                        | Event::Clone { .. }
+                        | Event::Incarnation { .. }
+                        | Event::Gap {
+                            cause: GapCause::Hash,
+                            ..
+                        }
                 ),
             };
             if !may {
-                verdict.problems.push(format!("{}: false alarm {event:?}", self.nodes[node].name()));
+                verdict.problems.push(format!(
+                    "{}: false alarm {event:?}",
+                    self.nodes[node].name()
+                ));
             }
         }
     }
@@ -171,7 +211,12 @@ impl SimNet {
         }
         for peer in engine.peers() {
             if peer.owed > 0 {
-                verdict.problems.push(format!("{} still owes {} entries to {}", at.name(), peer.owed, peer.peer.short()));
+                verdict.problems.push(format!(
+                    "{} still owes {} entries to {}",
+                    at.name(),
+                    peer.owed,
+                    peer.peer.short()
+                ));
             }
         }
     }

@@ -166,10 +166,16 @@ impl SimNode {
     }
 
     pub(crate) fn link_removed(&mut self, link: LinkId) -> bool {
-        self.up.as_mut().is_some_and(|up| up.verifiers.remove(&link).is_some())
+        self.up
+            .as_mut()
+            .is_some_and(|up| up.verifiers.remove(&link).is_some())
     }
 
-    pub(crate) fn check(&mut self, link: LinkId, bytes: Bytes) -> Option<Result<Checked, Violation>> {
+    pub(crate) fn check(
+        &mut self,
+        link: LinkId,
+        bytes: Bytes,
+    ) -> Option<Result<Checked, Violation>> {
         Some(self.up.as_mut()?.verifiers.get_mut(&link)?.check(bytes))
     }
 
@@ -187,7 +193,10 @@ impl SimNode {
             store_key: store_key(self.person),
             incarnation,
             seed: store_seed,
-            segments: SegmentSizes { first: 4 * 1024, largest: 64 * 1024 },
+            segments: SegmentSizes {
+                first: 4 * 1024,
+                largest: 64 * 1024,
+            },
         };
         let (writer, reader, recovered) =
             Store::open(self.disk.clone(), options).map_err(|error| error.to_string())?;
@@ -196,7 +205,15 @@ impl SimNode {
             tips: recovered
                 .tips
                 .into_iter()
-                .map(|(feed, tip)| (feed, Tip { head: tip.head, hash: tip.hash }))
+                .map(|(feed, tip)| {
+                    (
+                        feed,
+                        Tip {
+                            head: tip.head,
+                            hash: tip.hash,
+                        },
+                    )
+                })
                 .collect(),
         };
         let config = Config {
@@ -233,7 +250,9 @@ impl SimNode {
             self.disk = MemoryDisk::new();
             return;
         }
-        let Some(batch) = up.committing.take() else { return };
+        let Some(batch) = up.committing.take() else {
+            return;
+        };
         let before = self.disk.files();
         // Whether it goes well does not matter: nobody is told.
         let _ = up.writer.commit(vec![batch]);
@@ -255,11 +274,18 @@ impl SimNode {
     /// Drains the engine once.
     pub(crate) fn work(&mut self) -> Work {
         let (mut sends, mut closes, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-        let Some(up) = &mut self.up else { return (true, sends, closes, problems) };
+        let Some(up) = &mut self.up else {
+            return (true, sends, closes, problems);
+        };
         while let Some(output) = up.engine.poll_output() {
             match output {
                 Output::Send { link, payload } => sends.push((link, payload)),
-                Output::Expect { link, feed, position, tip } => {
+                Output::Expect {
+                    link,
+                    feed,
+                    position,
+                    tip,
+                } => {
                     if let Some(verifier) = up.verifiers.get_mut(&link) {
                         verifier.expect(feed, position, tip);
                     }
@@ -268,10 +294,22 @@ impl SimNode {
                     problems.push(format!("{} closes a link: {reason:?}", self.name));
                     closes.push(link);
                 }
-                Output::Lookup { lookup, author, space, messages } => {
+                Output::Lookup {
+                    lookup,
+                    author,
+                    space,
+                    messages,
+                } => {
                     up.lookups.push((lookup, author, space, messages));
                 }
-                Output::Load { load, feed, from, max_entries, max_bytes, any_end } => {
+                Output::Load {
+                    load,
+                    feed,
+                    from,
+                    max_entries,
+                    max_bytes,
+                    any_end,
+                } => {
                     let range = up.reader.range(feed, from, max_entries, max_bytes, any_end);
                     let range = range.unwrap_or_else(|error| {
                         problems.push(format!("{}: {error}", self.name));
@@ -283,7 +321,9 @@ impl SimNode {
                     let content = up.reader.content(feed, seq).ok().flatten();
                     up.answers.push_back(Input::LoadedContent { load, content });
                 }
-                Output::Accepted { request, message, .. } => {
+                Output::Accepted {
+                    request, message, ..
+                } => {
                     if let Some(mut accepted) = self.requests.remove(&request) {
                         accepted.message = message;
                         self.accepted.push(accepted);
@@ -302,7 +342,10 @@ impl SimNode {
             for (lookup, author, space, messages) in std::mem::take(&mut up.lookups) {
                 // No batch is under way: the answer is behind every earlier one. What the engine has not handed over
                 // yet it answers for itself.
-                let found = messages.iter().map(|message| taken(&up.reader, author, space, *message)).collect();
+                let found = messages
+                    .iter()
+                    .map(|message| taken(&up.reader, author, space, *message))
+                    .collect();
                 up.answers.push_back(Input::Found { lookup, found });
             }
         }
@@ -329,13 +372,22 @@ impl SimNode {
     }
 
     pub(crate) fn synced(&mut self) -> Result<Vec<Input>, String> {
-        let Some(up) = &mut self.up else { return Ok(Vec::new()) };
-        let Some(batch) = up.committing.take() else { return Ok(Vec::new()) };
+        let Some(up) = &mut self.up else {
+            return Ok(Vec::new());
+        };
+        let Some(batch) = up.committing.take() else {
+            return Ok(Vec::new());
+        };
         let (receipts, _) = up
             .writer
             .commit(vec![batch])
             .map_err(|error| format!("{}: commit: {error}", self.name))?;
-        Ok(receipts.into_iter().map(|receipt| Input::Committed { batch: receipt.batch }).collect())
+        Ok(receipts
+            .into_iter()
+            .map(|receipt| Input::Committed {
+                batch: receipt.batch,
+            })
+            .collect())
     }
 
     pub(crate) fn timer(&mut self) -> Option<Moment> {
@@ -371,12 +423,18 @@ impl SimNode {
 
     /// Whether a message of ours with this id stands in the store, or is on its way there.
     pub(crate) fn knows(&self, to: &PublicKey, message: MessageId) -> bool {
-        let under_way = self.requests.values().any(|request| request.message == message);
+        let under_way = self
+            .requests
+            .values()
+            .any(|request| request.message == message);
         let space = SpaceId::direct(&self.key(), to).ok();
-        let stored = self
-            .reader()
-            .zip(space)
-            .is_some_and(|(reader, space)| reader.find(self.key(), space, message).ok().flatten().is_some());
+        let stored = self.reader().zip(space).is_some_and(|(reader, space)| {
+            reader
+                .find(self.key(), space, message)
+                .ok()
+                .flatten()
+                .is_some()
+        });
         under_way || stored
     }
 
@@ -386,7 +444,12 @@ impl SimNode {
 }
 
 /// The hash of the content that was taken under an id.
-fn taken(reader: &StoreReader, author: PublicKey, space: SpaceId, message: MessageId) -> Option<[u8; 32]> {
+fn taken(
+    reader: &StoreReader,
+    author: PublicKey,
+    space: SpaceId,
+    message: MessageId,
+) -> Option<[u8; 32]> {
     let at = reader.find(author, space, message).ok()??;
     let (_, stored) = reader.content(at.feed, at.seq).ok()??;
     let (_, content) = tables::split_stored(&stored)?;
@@ -395,14 +458,21 @@ fn taken(reader: &StoreReader, author: PublicKey, space: SpaceId, message: Messa
 
 /// Files change in the order of their names, each after the sync of the one before: of one of them a prefix of what
 /// changed is there, those before it are whole, those after it are as they were. `HEAD`, written last, is old.
-fn tear(before: BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>, seed: u64) -> BTreeMap<String, Vec<u8>> {
+fn tear(
+    before: BTreeMap<String, Vec<u8>>,
+    after: &BTreeMap<String, Vec<u8>>,
+    seed: u64,
+) -> BTreeMap<String, Vec<u8>> {
     let changed: Vec<&String> = after
         .iter()
         .filter(|(path, new)| path.ends_with(".seg") && before.get(*path) != Some(*new))
         .map(|(path, _)| path)
         .collect();
     let mut files = before;
-    let Some(torn) = usize::try_from(seed >> 32).ok().and_then(|n| n.checked_rem(changed.len())) else {
+    let Some(torn) = usize::try_from(seed >> 32)
+        .ok()
+        .and_then(|n| n.checked_rem(changed.len()))
+    else {
         return files;
     };
     for path in changed.iter().take(torn) {
@@ -410,12 +480,19 @@ fn tear(before: BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>, se
             files.insert((*path).clone(), new.clone());
         }
     }
-    let Some((path, new)) = changed.get(torn).and_then(|path| Some((*path, after.get(*path)?))) else {
+    let Some((path, new)) = changed
+        .get(torn)
+        .and_then(|path| Some((*path, after.get(*path)?)))
+    else {
         return files;
     };
     let old = files.entry(path.clone()).or_default();
     let common = old.len().min(new.len());
-    let first = old.iter().zip(new).position(|(a, b)| a != b).unwrap_or(common);
+    let first = old
+        .iter()
+        .zip(new)
+        .position(|(a, b)| a != b)
+        .unwrap_or(common);
     let length = new.len().saturating_sub(first).max(1);
     let keep = usize::try_from(seed & 0xffff_ffff).unwrap_or(0) % length;
     let end = first.saturating_add(keep).min(new.len());
@@ -431,6 +508,7 @@ fn secret_of(person: usize) -> SecretKey {
 }
 
 fn store_key(person: usize) -> StoreKey {
-    let mut rng = chacha20::ChaCha20Rng::from_seed([u8::try_from(person + 101).unwrap_or(u8::MAX); 32]);
+    let mut rng =
+        chacha20::ChaCha20Rng::from_seed([u8::try_from(person + 101).unwrap_or(u8::MAX); 32]);
     StoreKey::generate(&mut rng)
 }

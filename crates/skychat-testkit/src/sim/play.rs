@@ -74,7 +74,9 @@ pub fn play(class: Class, seed: u64, people: usize) -> (SimNet, Verdict) {
 }
 
 fn running(net: &SimNet) -> Vec<usize> {
-    (0..net.nodes().len()).filter(|node| net.nodes()[*node].is_up() && !net.nodes()[*node].is_one_shot()).collect()
+    (0..net.nodes().len())
+        .filter(|node| net.nodes()[*node].is_up() && !net.nodes()[*node].is_one_shot())
+        .collect()
 }
 
 fn pick(net: &mut SimNet, from: &[usize]) -> Option<usize> {
@@ -82,7 +84,13 @@ fn pick(net: &mut SimNet, from: &[usize]) -> Option<usize> {
     from.get(usize::try_from(n).ok()?).copied()
 }
 
-fn say(net: &mut SimNet, people: usize, said: u64, client: bool, clients: &mut Vec<(usize, usize, MessageId, String)>) {
+fn say(
+    net: &mut SimNet,
+    people: usize,
+    said: u64,
+    client: bool,
+    clients: &mut Vec<(usize, usize, MessageId, String)>,
+) {
     let up = running(net);
     let Some(node) = pick(net, &up) else { return };
     let person = net.nodes()[node].person();
@@ -100,7 +108,9 @@ fn say(net: &mut SimNet, people: usize, said: u64, client: bool, clients: &mut V
 
 fn link_somebody(net: &mut SimNet) {
     let up = running(net);
-    let (Some(a), Some(b)) = (pick(net, &up), pick(net, &up)) else { return };
+    let (Some(a), Some(b)) = (pick(net, &up), pick(net, &up)) else {
+        return;
+    };
     if net.nodes()[a].key() != net.nodes()[b].key() && !net.linked(a, b) {
         net.link(a, b);
     }
@@ -135,7 +145,8 @@ fn trouble(
         Class::Memory if special => {
             let person = usize::try_from(net.below(people as u64)).unwrap_or(0);
             let node = (0..net.nodes().len()).find(|node| {
-                net.nodes()[*node].person() == person && net.nodes()[*node].spec() == WriterSpec::Memory
+                net.nodes()[*node].person() == person
+                    && net.nodes()[*node].spec() == WriterSpec::Memory
             });
             let node = match node {
                 Some(node) => node,
@@ -158,8 +169,10 @@ fn trouble(
         Class::Retry if special && !clients.is_empty() => {
             let n = usize::try_from(net.below(clients.len() as u64)).unwrap_or(0);
             let (person, other, message, text) = clients[n].clone();
-            let up: Vec<usize> =
-                running(net).into_iter().filter(|node| net.nodes()[*node].person() == person).collect();
+            let up: Vec<usize> = running(net)
+                .into_iter()
+                .filter(|node| net.nodes()[*node].person() == person)
+                .collect();
             if let Some(node) = pick(net, &up) {
                 net.say(node, other, Some(message), &text);
             }
@@ -210,8 +223,18 @@ impl SimNet {
         {
             return;
         }
-        let Ok(content) = Content::text(text) else { return };
+        let Ok(content) = Content::text(text) else {
+            return;
+        };
         let request = self.nodes[node].request(to, message, text);
-        self.hand(node, Input::Send { request, to, message, content });
+        self.hand(
+            node,
+            Input::Send {
+                request,
+                to,
+                message,
+                content,
+            },
+        );
     }
 }

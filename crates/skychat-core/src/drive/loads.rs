@@ -1,0 +1,138 @@
+//! Reading for the engine, on threads that may block: at most 32 at once, one for each feed.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use skychat_engine::Input;
+use skychat_proto::ids::{FeedId, Position, Seq};
+use skychat_proto::limits::LOADS;
+use skychat_store::StoreReader;
+use tokio::sync::mpsc;
+use tracing::error;
+
+/// What the engine wants to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Load {
+    /// A range.
+    Range {
+        load: u64,
+        feed: FeedId,
+        from: Position,
+        max_entries: u32,
+        max_bytes: u32,
+        any_end: bool,
+    },
+    /// A content of our own.
+    Content { load: u64, feed: FeedId, seq: Seq },
+}
+
+impl Load {
+    const fn feed(&self) -> FeedId {
+        match self {
+            Load::Range { feed, .. } | Load::Content { feed, .. } => *feed,
+        }
+    }
+
+    const fn unanswered(&self) -> Input {
+        match *self {
+            Load::Range { load, .. } => Input::Loaded { load, range: None },
+            Load::Content { load, .. } => Input::LoadedContent {
+                load,
+                content: None,
+            },
+        }
+    }
+}
+
+/// A read that is done.
+pub(super) struct Done {
+    feed: FeedId,
+    pub(super) input: Input,
+}
+
+/// Reads that are under way, and those that wait for their turn: as many as the engine asks for,
+/// which asks once for a feed and link.
+pub(super) struct Loads {
+    reader: StoreReader,
+    running: BTreeSet<FeedId>,
+    waiting: VecDeque<Load>,
+    done: mpsc::Sender<Done>,
+}
+
+impl Loads {
+    pub(super) fn new(reader: StoreReader) -> (Self, mpsc::Receiver<Done>) {
+        // As many places as reads: whoever is done never waits.
+        let (done, results) = mpsc::channel(LOADS);
+        let loads = Loads {
+            reader,
+            running: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            done,
+        };
+        (loads, results)
+    }
+
+    pub(super) fn ask(&mut self, load: Load) {
+        if self.running.len() < LOADS && !self.running.contains(&load.feed()) {
+            self.start(load);
+        } else {
+            self.waiting.push_back(load);
+        }
+    }
+
+    /// A read is done: the next one may begin.
+    pub(super) fn ended(&mut self, done: &Done) {
+        self.running.remove(&done.feed);
+        let next = self
+            .waiting
+            .iter()
+            .position(|load| !self.running.contains(&load.feed()));
+        if let Some(load) = next.and_then(|next| self.waiting.remove(next)) {
+            self.start(load);
+        }
+    }
+
+    fn start(&mut self, load: Load) {
+        let feed = load.feed();
+        self.running.insert(feed);
+        let (reader, done) = (self.reader.clone(), self.done.clone());
+        tokio::task::spawn_blocking(move || {
+            // Whatever happens, the engine gets its answer.
+            let read = catch_unwind(AssertUnwindSafe(|| read(&reader, load)));
+            let input = read.unwrap_or_else(|_| {
+                error!("a read of the store panicked");
+                load.unanswered()
+            });
+            // The engine is gone: nobody waits for it.
+            let _ = done.blocking_send(Done { feed, input });
+        });
+    }
+}
+
+/// What cannot be read is answered as what is not there: the engine asks elsewhere, or later.
+fn read(reader: &StoreReader, load: Load) -> Input {
+    match load {
+        Load::Range {
+            load,
+            feed,
+            from,
+            max_entries,
+            max_bytes,
+            any_end,
+        } => {
+            let range = reader.range(feed, from, max_entries, max_bytes, any_end);
+            let range = range.unwrap_or_else(|error| {
+                error!(feed = %feed.short(), %error, "a range was not read");
+                None
+            });
+            Input::Loaded { load, range }
+        }
+        Load::Content { load, feed, seq } => {
+            let content = reader.content(feed, seq).unwrap_or_else(|error| {
+                error!(feed = %feed.short(), %error, "a content was not read");
+                None
+            });
+            Input::LoadedContent { load, content }
+        }
+    }
+}

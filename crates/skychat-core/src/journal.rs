@@ -1,0 +1,329 @@
+//! The store of a node: where it is, the thread that writes it, and how much of what is on its
+//! way to it.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
+use skychat_api::Code;
+use skychat_engine::Recovered;
+use skychat_identity::PublicKey;
+use skychat_proto::ids::{BatchId, EventSeq, Incarnation, MessageId, SpaceId};
+use skychat_proto::limits::{STORE_BATCHES, STORE_BYTES, STORE_RECEIPTS};
+use skychat_proto::record::Batch;
+use skychat_seal::StoreKey;
+use skychat_store::{
+    Done, FileDisk, MemoryDisk, OpenError, OpenOptions, QueueError, ReadError, Receipt, Store,
+    StoreReader, StoreWriter, WriteError, WriterHandle, batch_size, spawn_writer,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::StartError;
+use crate::builder::Place;
+use crate::datadir::DataDir;
+use crate::stop::StopError;
+
+/// What the store says to the driver of the engine.
+pub(crate) enum StoreReply {
+    /// These batches are on disk.
+    Committed(Vec<Receipt>),
+    /// The answer to a lookup.
+    Found {
+        lookup: u64,
+        found: Vec<Option<[u8; 32]>>,
+    },
+    /// Nothing more will be written.
+    Failed(StopError),
+}
+
+/// A store that was opened.
+pub(crate) struct Opened {
+    pub(crate) writer: StoreWriter,
+    pub(crate) reader: StoreReader,
+    pub(crate) recovered: Recovered,
+    pub(crate) facts: Arc<StoreFacts>,
+    pub(crate) last_event: EventSeq,
+    /// Held until the last byte is written.
+    pub(crate) dir: Option<Arc<DataDir>>,
+}
+
+/// What `status` says of the store.
+pub(crate) struct StoreFacts {
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) warnings: Vec<String>,
+    reader: StoreReader,
+    groups_before: u64,
+}
+
+impl StoreFacts {
+    /// Bytes of the journal.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.reader.size().bytes
+    }
+
+    /// Groups committed in this life.
+    pub(crate) fn commits(&self) -> u64 {
+        self.reader.size().groups.saturating_sub(self.groups_before)
+    }
+}
+
+/// Opens the store at `place` for a new life.
+///
+/// # Cancel safety
+/// Dropped early, the store is opened and closed again.
+pub(crate) async fn open(
+    place: Place,
+    owner: PublicKey,
+    life: Incarnation,
+    seed: [u8; 32],
+) -> Result<Opened, StartError> {
+    let opening = tokio::task::spawn_blocking(move || open_blocking(place, owner, life, seed));
+    opening.await.map_err(|error| StartError::System {
+        what: "a thread to open the store on",
+        source: std::io::Error::other(error),
+    })?
+}
+
+fn open_blocking(
+    place: Place,
+    owner: PublicKey,
+    life: Incarnation,
+    seed: [u8; 32],
+) -> Result<Opened, StartError> {
+    let dir = match place {
+        Place::Memory => None,
+        Place::Path(path) => Some(Arc::new(DataDir::open(path).map_err(StartError::DataDir)?)),
+        Place::Opened(dir) => Some(dir),
+    };
+    let opened = match &dir {
+        None => {
+            let key = StoreKey::generate(&mut UnwrapErr(SysRng));
+            Store::open(MemoryDisk::new(), OpenOptions::new(owner, key, life, seed))
+        }
+        Some(dir) => {
+            let key = dir.store_key().map_err(StartError::StoreKey)?;
+            Store::open(
+                FileDisk::new(dir.path()),
+                OpenOptions::new(owner, key, life, seed),
+            )
+        }
+    };
+    let (writer, reader, recovered) = opened.map_err(|error| StartError::Store {
+        code: open_code(&error),
+        source: Box::new(error),
+    })?;
+    let facts = StoreFacts {
+        path: dir.as_ref().map(|dir| dir.path().to_owned()),
+        warnings: recovered.warnings.iter().map(ToString::to_string).collect(),
+        groups_before: reader.size().groups,
+        reader: reader.clone(),
+    };
+    Ok(Opened {
+        last_event: reader.last_event(),
+        writer,
+        reader,
+        recovered: Recovered {
+            tables: recovered.tables,
+            tips: recovered
+                .tips
+                .into_iter()
+                .map(|(feed, tip)| {
+                    let (head, hash) = (tip.head, tip.hash);
+                    (feed, skychat_engine::Tip { head, hash })
+                })
+                .collect(),
+        },
+        facts: Arc::new(facts),
+        dir,
+    })
+}
+
+fn open_code(error: &OpenError) -> Code {
+    match error {
+        OpenError::Owner { .. } => Code::StoreOwner,
+        OpenError::Damaged { .. } | OpenError::StoreKey => Code::StoreDamaged,
+        OpenError::Disk { source, .. } if is_full(source) => Code::StoreFull,
+        _ => Code::StoreFailed,
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+/// What the engine could not go on from.
+pub(crate) fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+    StartError::Store {
+        source: Box::new(error),
+        code: Code::StoreDamaged,
+    }
+}
+
+/// Starts the thread that writes.
+pub(crate) fn spawn(
+    writer: StoreWriter,
+    dir: Option<Arc<DataDir>>,
+) -> Result<(StoreLink, mpsc::Receiver<StoreReply>, StoreThread), StartError> {
+    let (replies, receiver) = mpsc::channel(STORE_RECEIPTS);
+    let ended = CancellationToken::new();
+    // Dropped in this order when the thread ends, however it ends: the directory is free, then
+    // it is said so.
+    let end = (dir, ended.clone().drop_guard());
+    let handle = spawn_writer(writer, move |done| {
+        let _held_until_the_end = &end;
+        if let Some(reply) = reply(done) {
+            // The driver always takes what comes; if it is gone, nobody waits.
+            let _ = replies.blocking_send(reply);
+        }
+    });
+    let handle = handle.map_err(|source| StartError::System {
+        what: "the thread of the store",
+        source,
+    })?;
+    let handle = Arc::new(handle);
+    let link = StoreLink {
+        handle: Arc::clone(&handle),
+        on_their_way: VecDeque::new(),
+        bytes: 0,
+        lookups: VecDeque::new(),
+    };
+    Ok((link, receiver, StoreThread { handle, ended }))
+}
+
+fn reply(done: Done) -> Option<StoreReply> {
+    match done {
+        Done::Committed { receipts, .. } => Some(StoreReply::Committed(receipts)),
+        Done::Found { lookup, found } => Some(StoreReply::Found { lookup, found }),
+        Done::Failed(error) => Some(StoreReply::Failed(write_failed(error))),
+        Done::Unreadable(error) => Some(StoreReply::Failed(read_failed(error))),
+        Done::Stopped => None,
+    }
+}
+
+fn write_failed(error: WriteError) -> StopError {
+    let code = match &error {
+        WriteError::Full(_) => Code::StoreFull,
+        _ => Code::StoreFailed,
+    };
+    StopError::Store {
+        source: Arc::new(error),
+        code,
+    }
+}
+
+fn read_failed(error: ReadError) -> StopError {
+    let code = match &error {
+        ReadError::Damaged { .. } => Code::StoreDamaged,
+        _ => Code::StoreFailed,
+    };
+    StopError::Store {
+        source: Arc::new(error),
+        code,
+    }
+}
+
+/// The thread that writes, as the one who ends it sees it.
+pub(crate) struct StoreThread {
+    handle: Arc<WriterHandle>,
+    ended: CancellationToken,
+}
+
+impl StoreThread {
+    /// Has everything written that was handed in, and waits for the end of the thread. The data
+    /// directory is free then.
+    pub(crate) async fn end(&mut self) {
+        self.handle.stop();
+        self.ended.cancelled().await;
+    }
+}
+
+/// The way to the thread that writes.
+pub(crate) struct StoreLink {
+    handle: Arc<WriterHandle>,
+    /// Batches without a receipt, with their bytes.
+    on_their_way: VecDeque<(BatchId, usize)>,
+    bytes: usize,
+    /// What the thread did not take.
+    lookups: VecDeque<Lookup>,
+}
+
+struct Lookup {
+    number: u64,
+    author: PublicKey,
+    space: SpaceId,
+    messages: Vec<MessageId>,
+}
+
+impl StoreLink {
+    /// Whether another batch may be handed in. An empty queue takes any.
+    pub(crate) fn has_room(&self) -> bool {
+        self.on_their_way.is_empty()
+            || (self.on_their_way.len() < STORE_BATCHES && self.bytes < STORE_BYTES)
+    }
+
+    /// Whether every batch has its receipt.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.on_their_way.is_empty()
+    }
+
+    /// Hands in a batch.
+    pub(crate) fn commit(&mut self, batch: Batch) -> Result<(), StopError> {
+        let (id, bytes) = (batch.id, batch_size(&batch));
+        // It is never full: batches without a receipt are counted here.
+        self.handle.commit(batch).map_err(|_| STOPPED)?;
+        self.on_their_way.push_back((id, bytes));
+        self.bytes = self.bytes.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// A batch has its receipt.
+    pub(crate) fn committed(&mut self, receipt: &Receipt) {
+        while let Some((id, bytes)) = self.on_their_way.front().copied()
+            && id <= receipt.batch
+        {
+            self.on_their_way.pop_front();
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Asks for messages, behind the batches that were handed in.
+    pub(crate) fn lookup(
+        &mut self,
+        number: u64,
+        author: PublicKey,
+        space: SpaceId,
+        messages: Vec<MessageId>,
+    ) -> Result<(), StopError> {
+        self.lookups.push_back(Lookup {
+            number,
+            author,
+            space,
+            messages,
+        });
+        self.ask()
+    }
+
+    /// Hands in lookups, as many as the thread takes.
+    pub(crate) fn ask(&mut self) -> Result<(), StopError> {
+        while let Some(next) = self.lookups.front() {
+            let messages = next.messages.clone();
+            match self
+                .handle
+                .lookup(next.number, next.author, next.space, messages)
+            {
+                Ok(()) => self.lookups.pop_front(),
+                Err(QueueError::Full) => break,
+                Err(QueueError::Stopped) => return Err(STOPPED),
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The thread takes nothing more though nobody stopped it; if it could still say why, that came
+/// first.
+pub(crate) const STOPPED: StopError = StopError::Panicked { part: "store" };
