@@ -70,6 +70,12 @@ impl Shared {
     fn write(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// So many more bytes of journal are in use.
+    fn grow(&self, bytes: usize) {
+        let mut index = self.write();
+        index.bytes = index.bytes.saturating_add(bytes as u64);
+    }
 }
 
 /// Where the next group goes.
@@ -247,6 +253,7 @@ impl StoreWriter {
         disk.write_at(&path, at.offset, &footer)?;
         disk.truncate(&path, end)?;
         disk.sync(&path)?;
+        self.shared.grow(SEGMENT_LEN);
         self.current = Current::Next {
             segment: at.segment.saturating_add(1),
             length: end,
@@ -274,6 +281,7 @@ impl StoreWriter {
         }
         disk.sync(&path)?;
         disk.sync_dir(JOURNAL)?;
+        self.shared.grow(SEGMENT_LEN);
         let at = At {
             segment,
             generation: 0,

@@ -34,8 +34,8 @@ pub fn life(n: u8) -> Incarnation {
 pub fn options() -> OpenOptions {
     OpenOptions {
         segments: SegmentSizes {
-            first: 4096,
-            largest: 16 * 1024,
+            first: 2048,
+            largest: 4096,
         },
         ..OpenOptions::new(ann().public(), key(9), life(1), [5; 32])
     }
@@ -158,7 +158,7 @@ pub fn script() -> Vec<Vec<Batch>> {
             ann.batch(1, 3, 40),
             batch(2, vec![put(PEER, "bob", "known", false)]),
         ],
-        vec![bob.batch(3, 2, 600)],
+        vec![bob.batch(3, 2, 100)],
         vec![batch(
             4,
             vec![
@@ -200,7 +200,7 @@ pub fn script() -> Vec<Vec<Batch>> {
     ];
     for n in 0..4 {
         groups.push(vec![
-            ann.batch(10 + 2 * n, 2, 900),
+            ann.batch(10 + 2 * n, 2, 150),
             bob.batch(11 + 2 * n, 1, 30),
         ]);
     }
