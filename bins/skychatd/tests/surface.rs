@@ -301,11 +301,12 @@ fn a_message_id_is_the_idempotency_key() {
     assert_eq!(page.messages.len(), 1, "one message");
     let status = daemon.json(&["status"]);
     let peer = &status["peers"][0];
-    assert_eq!(
-        (peer["owed"].as_str(), &peer["waits"]["why"]),
-        (Some("1"), &"no_address".into()),
-        "{status}"
+    let owed: u64 = peer["owed"].as_str().unwrap().parse().unwrap();
+    assert!(
+        (1..=2).contains(&owed),
+        "the message, and what opens the feed: {status}"
     );
+    assert_eq!(peer["waits"]["why"], "no_address", "{status}");
 }
 
 #[test]

@@ -183,7 +183,8 @@ pub struct PeerStatus {
     pub linked: bool,
     /// The addresses it is tried at, `host:port`.
     pub addresses: Vec<String>,
-    /// How many messages of ours its disk has not acknowledged.
+    /// How many entries of ours its disk has not acknowledged: messages, and the one that opens the
+    /// feed of each life.
     #[serde(with = "text")]
     pub owed: u64,
     /// Why they wait; absent when nothing is owed.

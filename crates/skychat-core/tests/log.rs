@@ -75,7 +75,7 @@ fn neither_texts_nor_secrets_are_logged_at_any_level() {
             node.shutdown(LONG).await;
         }
         dirs.iter()
-            .map(|dir| std::fs::read(dir.path().join("store.key")).unwrap())
+            .map(|dir| std::fs::read(data_dir(dir.path()).join("store.key")).unwrap())
             .collect::<Vec<_>>()
     });
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();

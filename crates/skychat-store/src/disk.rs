@@ -57,3 +57,45 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
 }
+
+impl<D: Disk + ?Sized> Disk for Box<D> {
+    fn create(&self, path: &str) -> io::Result<()> {
+        (**self).create(path)
+    }
+
+    fn write_at(&self, path: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        (**self).write_at(path, offset, bytes)
+    }
+
+    fn sync(&self, path: &str) -> io::Result<()> {
+        (**self).sync(path)
+    }
+
+    fn read_at(&self, path: &str, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(path, offset, buffer)
+    }
+
+    fn len(&self, path: &str) -> io::Result<u64> {
+        (**self).len(path)
+    }
+
+    fn truncate(&self, path: &str, length: u64) -> io::Result<()> {
+        (**self).truncate(path, length)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        (**self).rename(from, to)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        (**self).remove(path)
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        (**self).list(dir)
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        (**self).sync_dir(dir)
+    }
+}

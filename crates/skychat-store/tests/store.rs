@@ -299,7 +299,7 @@ fn a_full_disk_is_waited_for_and_a_broken_one_is_not_used_again() {
                     .iter()
                     .map(|b| batch(b.id.get(), b.records.clone()))
                     .collect();
-                let seen = reader.size();
+                let seen = seen(&reader);
                 match writer.commit(group) {
                     Ok(_) => continue,
                     Err(WriteError::Full(_)) => assert_eq!(fault, DiskFault::Full),
@@ -307,7 +307,7 @@ fn a_full_disk_is_waited_for_and_a_broken_one_is_not_used_again() {
                     Err(other) => panic!("{other}"),
                 }
                 failed = true;
-                assert_eq!(reader.size(), seen, "nothing of it is seen");
+                assert_eq!(crate::seen(&reader), seen, "nothing of it is seen");
                 disk.fail(None, 0);
                 let again = writer.commit(retry);
                 if fault == DiskFault::Broken {
@@ -324,6 +324,11 @@ fn a_full_disk_is_waited_for_and_a_broken_one_is_not_used_again() {
             assert!(failed || after > 20);
         }
     }
+}
+
+fn seen(reader: &StoreReader) -> (u64, u64, EventSeq) {
+    let size = reader.size();
+    (size.groups, size.records, reader.last_event())
 }
 
 fn milestones_last() -> usize {

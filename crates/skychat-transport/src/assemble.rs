@@ -111,8 +111,8 @@ impl Slot {
     }
 }
 
-/// The longest message of a service.
-const fn limit_of(service: ServiceId) -> usize {
+/// The longest message of a service (LINK-2).
+pub(crate) const fn limit_of(service: ServiceId) -> usize {
     match service {
         ServiceId::LINK => MAX_LINK_MESSAGE,
         ServiceId::SYNC => MAX_SYNC_MESSAGE,

@@ -205,14 +205,15 @@ impl Receiver {
         let plaintext = self.key.open(record)?;
         for frame in Frames::of(plaintext) {
             received.frames = received.frames.saturating_add(1);
-            match self.assembler.accept(frame?)? {
+            let frame = frame?;
+            if frame.service != ServiceId::LINK && !matches!(self.phase, Phase::Up) {
+                return Err(EARLY.into());
+            }
+            match self.assembler.accept(frame)? {
                 Assembled::Message(ServiceId::LINK, bytes) => {
                     link_message(&mut self.phase, bytes, handler)?;
                 }
                 Assembled::Message(service, message) => {
-                    if !matches!(self.phase, Phase::Up) {
-                        return Err(EARLY.into());
-                    }
                     received.messages = received.messages.saturating_add(1);
                     handler.message(service, message)?;
                 }

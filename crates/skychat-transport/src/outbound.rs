@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use skychat_proto::ids::ServiceId;
-use skychat_proto::limits::{MAX_FRAME, MAX_MESSAGE, OUTBOUND_BYTES, OUTBOUND_LINK_BYTES};
+use skychat_proto::limits::{MAX_FRAME, OUTBOUND_BYTES, OUTBOUND_LINK_BYTES};
 
+use crate::assemble::limit_of;
 use crate::frame::HEADER;
 use crate::record::{LENGTH, MAX_WIRE, OpenRecord, Parts, TAG};
 
@@ -45,11 +46,13 @@ pub enum SendError {
     /// The link is closed or closing.
     #[error("the link is closed")]
     Closed,
-    /// No message of that length exists.
-    #[error("the message is {found} bytes, the limit is {MAX_MESSAGE}")]
+    /// The service has no messages of that length.
+    #[error("the message is {found} bytes, the limit of its service is {limit}")]
     TooLarge {
         /// Its length.
         found: usize,
+        /// The limit.
+        limit: usize,
     },
 }
 
@@ -166,7 +169,14 @@ impl Outbound {
         service: ServiceId,
         parts: &[&[u8]],
     ) -> Result<(), SendError> {
-        let length = message_len(parts)?;
+        let length = message_len(parts);
+        let most = limit_of(service);
+        if length > most {
+            return Err(SendError::TooLarge {
+                found: length,
+                limit: most,
+            });
+        }
         let queued = self.queued();
         let after = queued.saturating_add(wire_bound(length));
         if after > limit && queued != 0 {
@@ -361,16 +371,14 @@ impl Lane {
     }
 }
 
+/// The length of the message made of `parts`.
 #[inline]
-fn message_len(parts: &[&[u8]]) -> Result<usize, SendError> {
+pub(crate) fn message_len(parts: &[&[u8]]) -> usize {
     let mut length = 0_usize;
     for part in parts {
         length = length.saturating_add(part.len());
     }
-    if length > MAX_MESSAGE {
-        return Err(SendError::TooLarge { found: length });
-    }
-    Ok(length)
+    length
 }
 
 /// Not less than what a message of `length` bytes takes on the wire.

@@ -1,21 +1,28 @@
 //! Links over TCP: dialling, listening, and the two tasks of each link.
 
 mod config;
+mod counters;
 mod dial;
+mod door;
 mod end;
 mod greet;
+mod guest;
 mod link;
 mod links;
 mod listen;
+mod pace;
 mod pool;
 mod reader;
 mod shared;
+mod socket;
+mod wire;
 mod worker;
 mod writer;
 
 pub use config::{Admission, Anyone, Factory, LinkConfig, Nobody, Service, Timing};
 pub use dial::{DialError, Stage, dial};
+pub use door::ListenerStats;
 pub use end::CloseReason;
 pub use link::{Link, LinkStats};
 pub use links::Links;
-pub use listen::{BindError, Listener, ListenerLimits, ListenerStats};
+pub use listen::{BindError, Listener, ListenerLimits};

@@ -20,12 +20,18 @@ use skychat_transport::{ListenerLimits, LobbyLimits};
 fn without_descriptors_links_stay_and_new_ones_wait() {
     let test = std::env::current_exe().unwrap();
     let output = Command::new("sh")
-        .args(["-c", "ulimit -n 64 && exec \"$0\" --ignored --exact few_descriptors"])
+        .args([
+            "-c",
+            "ulimit -n 64 && exec \"$0\" --ignored --exact few_descriptors",
+        ])
         .arg(test)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -61,7 +67,10 @@ async fn few_descriptors() {
         tokio::time::sleep(ms(20)).await;
     }
     let errors = listener.stats().accept_errors;
-    assert!((2..=30).contains(&errors), "{errors} failures to accept in 200 ms");
+    assert!(
+        (2..=30).contains(&errors),
+        "{errors} failures to accept in 200 ms"
+    );
 
     drop(held);
     let other = node(3);

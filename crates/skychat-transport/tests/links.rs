@@ -38,7 +38,8 @@ async fn messages_of_every_size_arrive_whole_and_in_order() {
         assert_eq!(ann.message().await, (ECHO, message));
     }
     let refused = link.try_send(ECHO, &[&vec![0; 1_052_673]]).unwrap_err();
-    assert_eq!(refused, SendError::TooLarge { found: 1_052_673 });
+    let (found, limit) = (1_052_673, 1_052_672);
+    assert_eq!(refused, SendError::TooLarge { found, limit });
     assert_eq!(link.stats().received_messages, sizes.len() as u64);
 
     link.close(Goodbye::Done);
@@ -497,7 +498,10 @@ async fn a_listener_that_stops_frees_its_port_and_leaves_its_links() {
     within(listener.ended()).await;
     assert!(listener.is_stopped());
     let refused = ann.dial(addr, bob.key).await.unwrap_err();
-    assert!(matches!(refused, DialError::Unreachable { .. }), "{refused}");
+    assert!(
+        matches!(refused, DialError::Unreachable { .. }),
+        "{refused}"
+    );
     link.try_send(ECHO, &[b"still here"]).unwrap();
     assert_eq!(ann.message().await.1, b"still here");
     let factory = std::sync::Arc::clone(&bob.factory);
@@ -507,5 +511,41 @@ async fn a_listener_that_stops_frees_its_port_and_leaves_its_links() {
     assert_eq!(ann.closed().await.1, CloseReason::Remote(Goodbye::Stopping));
     drop((listener, again));
     bob.closed().await;
+    bob.all_done().await;
+}
+
+/// A link that is being closed has so long for what is queued, even if the peer takes it, but
+/// slowly.
+#[tokio::test]
+async fn link_10_a_slow_peer_does_not_hold_up_the_end() {
+    let mut bob = node_with(2, skychat_transport::Anyone, |config| {
+        config.timing.drain = ms(150);
+    });
+    let listener = bob.listen();
+    let mut raw = common::raw::Raw::dial(1, listener.local_addr(), bob.key).await;
+    raw.greet(1).await;
+    let link = bob.up().await;
+    let piece = vec![0; 60_000];
+    for _ in 0..3 {
+        while link.try_send(DATA, &[&piece]).is_ok() {}
+        tokio::time::sleep(ms(5)).await;
+    }
+    link.close(Goodbye::Stopping);
+    let mut buffer = vec![0; 1000];
+    let slowly = async {
+        loop {
+            tokio::io::AsyncReadExt::read(&mut raw.stream, &mut buffer)
+                .await
+                .unwrap();
+            tokio::time::sleep(ms(5)).await;
+        }
+    };
+    let start = tokio::time::Instant::now();
+    tokio::select! {
+        () = slowly => {}
+        (_, reason) = bob.closed() => assert_eq!(reason, CloseReason::Local(Goodbye::Stopping)),
+    }
+    assert!(start.elapsed() < ms(1000), "{:?}", start.elapsed());
+    drop(listener);
     bob.all_done().await;
 }

@@ -8,7 +8,7 @@
 )]
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skychat_api::{Body, Cursor, Direction, EventKind, Message};
@@ -36,11 +36,16 @@ pub(crate) fn at(key: PublicKey, addr: SocketAddr) -> Address {
     Address::new(key, [hint]).unwrap()
 }
 
-/// A node of identity `n` that keeps everything in `dir` and admits anybody.
+/// A node of identity `n` that keeps everything below `dir` and admits anybody.
 pub(crate) fn on_disk(n: u8, dir: &Path) -> NodeBuilder {
     Node::builder(secret(n))
-        .data_dir(dir)
+        .data_dir(data_dir(dir))
         .admission(Admission::Anyone)
+}
+
+/// Where [`on_disk`] puts everything: a directory that the node makes itself.
+pub(crate) fn data_dir(dir: &Path) -> PathBuf {
+    dir.join("node")
 }
 
 /// A node of identity `n` that keeps everything in memory and admits anybody.

@@ -132,8 +132,10 @@ fn link_7_nothing_comes_before_proof_and_hello() {
     let hello = link(&hello());
     let ping = link(&LinkMessage::Ping(1));
     let unknown = [0xfa, 0x07, 0x00];
-    let early: [&[(ServiceId, &[u8])]; 4] = [
+    let early: [&[(ServiceId, &[u8])]; 6] = [
         &[(ServiceId::RANGE, b"early")],
+        &[(ServiceId::RANGE, &[7; 20_000])],
+        &[(ServiceId::new(900), b"of a later version")],
         &[(ServiceId::LINK, &ping)],
         &[(ServiceId::LINK, &unknown)],
         &[(ServiceId::LINK, b"\xff")],

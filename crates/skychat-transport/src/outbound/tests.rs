@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use skychat_proto::limits::{MAX_MESSAGE, MAX_SYNC_MESSAGE};
 
 use super::*;
 use crate::frame::Frames;
@@ -170,12 +171,11 @@ fn an_empty_queue_takes_the_largest_message_and_no_larger_one() {
     queue.push(BULKY, &[&largest]).unwrap();
     let too_large = vec![0; MAX_MESSAGE + 1];
     let refused = queue.push(BULKY, &[&too_large]);
-    assert_eq!(
-        refused,
-        Err(SendError::TooLarge {
-            found: MAX_MESSAGE + 1
-        })
-    );
+    let (found, limit) = (MAX_MESSAGE + 1, MAX_MESSAGE);
+    assert_eq!(refused, Err(SendError::TooLarge { found, limit }));
+    let (found, limit) = (MAX_SYNC_MESSAGE + 1, MAX_SYNC_MESSAGE);
+    let refused = queue.push(CONTROL, &[&too_large[..found]]);
+    assert_eq!(refused, Err(SendError::TooLarge { found, limit }));
     assert_eq!(drain(&mut queue)[0].1.len(), MAX_MESSAGE);
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::greet::{self, Opened, Proof};
-use super::{CloseReason, Factory, Link, LinkConfig, listen};
+use super::{CloseReason, Factory, Link, LinkConfig, socket};
 use crate::Violation;
 use crate::handshake::{HandshakeError, Initiator, MESSAGE_1, MESSAGE_2, MESSAGE_3};
 
@@ -114,7 +114,7 @@ pub async fn dial<F: Factory>(
         .map_err(|_| timed_out(Stage::Connect))?
         .map_err(unreachable)?;
     let id = config.links.next_id();
-    listen::prepare(&stream, &config.timing).map_err(unreachable)?;
+    socket::prepare(&stream, &config.timing).map_err(unreachable)?;
     let hello_by = Instant::now() + config.timing.handshake;
     let opened = timeout_at(
         hello_by,
@@ -149,7 +149,7 @@ async fn handshake(
         peer: expect,
         limits: config.rekey,
     };
-    let seed = listen::seed().map_err(|_| DialError::Failed)?;
+    let seed = socket::seed().map_err(|_| DialError::Failed)?;
     let state = initiator
         .start(seed, &mut first)
         .map_err(|_| DialError::Failed)?;

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::counters::add;
 use super::reader::Reader;
-use super::shared::{Facts, Shared, add};
+use super::shared::{Facts, Shared};
 use super::writer::Writer;
 use super::{CloseReason, Factory, Link, LinkConfig, Links, Service};
 use crate::handshake::AwaitProof;
@@ -82,6 +83,7 @@ pub(super) fn open<F: Factory>(
         half: write_half,
         stall_after: config.timing.stall_after,
         drain: config.timing.drain,
+        drain_by: None,
     };
     let reader = Reader {
         shared: Arc::clone(&shared),

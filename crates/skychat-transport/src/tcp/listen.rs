@@ -6,24 +6,21 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use skychat_proto::ids::LinkId;
-use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::greet::{self, Opened, Proof};
+use super::door::{Counters, Door, ListenerStats, Place};
+use super::guest::Guest;
+use super::pace::Pace;
 use super::worker::Worker;
-use super::{Factory, LinkConfig, Timing};
-use crate::handshake::{self, MESSAGE_1, MESSAGE_2, MESSAGE_3};
-use crate::lobby::{Lobby, LobbyLimits, Network};
+use super::{Factory, LinkConfig, socket};
+use crate::lobby::{LobbyLimits, Network};
 
 /// What a listener allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,24 +67,6 @@ pub enum BindError {
     Thread(#[source] io::Error),
 }
 
-/// What a listener has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ListenerStats {
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections that had to go for newer ones before their key was proven.
-    pub evicted: u64,
-    /// Handshakes that failed or were not finished in time.
-    pub failed: u64,
-    /// Keys proven but not admitted.
-    pub refused: u64,
-    /// Handshakes finished.
-    pub proven: u64,
-    /// Failures to accept, for want of descriptors or otherwise.
-    pub accept_errors: u64,
-}
-
 /// Accepts links until it is stopped or dropped. Links that are up stay.
 #[derive(Debug)]
 pub struct Listener {
@@ -114,10 +93,7 @@ impl Listener {
         let (addr, listener) = bound.map_err(|source| BindError::Bind { addr, source })?;
         let worker = Worker::start().map_err(BindError::Thread)?;
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let door = Arc::new(Door {
-            lobby: Mutex::new(Lobby::new(limits.lobby)),
-            counters: Counters::default(),
-        });
+        let door = Arc::new(Door::new(limits.lobby));
         let accepting = Accepting {
             listener,
             limits,
@@ -192,72 +168,6 @@ fn listener(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.listen(backlog)
 }
 
-/// Bytes that the system may hold and has not sent yet. More would only stand in front of what is
-/// more urgent: what we hold ourselves is sent in order of priority.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-const UNSENT: u32 = 256 * 1024;
-
-/// Options of every connection: small messages leave at once, and the system gives up on a peer
-/// that has gone as early as we do.
-pub(super) fn prepare(stream: &TcpStream, timing: &Timing) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    SockRef::from(stream).set_tcp_user_timeout(Some(timing.stall_after))?;
-    #[cfg(any(target_os = "android", target_os = "linux"))]
-    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
-    #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
-    let _elsewhere_our_own_timing_decides = (SockRef::from(stream), timing);
-    Ok(())
-}
-
-/// 32 bytes of the operating system's, for one handshake.
-pub(super) fn seed() -> Result<[u8; 32], getrandom::Error> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
-    Ok(seed)
-}
-
-/// Who waits, and what was counted.
-#[derive(Debug)]
-struct Door {
-    lobby: Mutex<Lobby<AbortHandle>>,
-    counters: Counters,
-}
-
-impl Door {
-    fn lobby(&self) -> MutexGuard<'_, Lobby<AbortHandle>> {
-        self.lobby.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    accepted: AtomicU64,
-    evicted: AtomicU64,
-    failed: AtomicU64,
-    refused: AtomicU64,
-    proven: AtomicU64,
-    accept_errors: AtomicU64,
-}
-
-impl Counters {
-    fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn read(&self) -> ListenerStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        ListenerStats {
-            accepted: read(&self.accepted),
-            evicted: read(&self.evicted),
-            failed: read(&self.failed),
-            refused: read(&self.refused),
-            proven: read(&self.proven),
-            accept_errors: read(&self.accept_errors),
-        }
-    }
-}
-
 struct Accepting<F> {
     listener: TcpListener,
     limits: ListenerLimits,
@@ -304,16 +214,15 @@ impl<F: Factory> Accepting<F> {
 
     /// Gives a connection a place in the lobby and a task.
     fn welcome(&self, stream: TcpStream, addr: SocketAddr) {
-        let Ok(()) = prepare(&stream, &self.config.timing) else {
+        let Ok(()) = socket::prepare(&stream, &self.config.timing) else {
             return;
         };
-        let (place, is_placed) = tokio::sync::oneshot::channel();
+        let (place, is_placed) = oneshot::channel();
         let guest = Guest {
             id: self.config.links.next_id(),
             config: self.config.clone(),
             factory: Arc::clone(&self.factory),
             worker: self.worker.clone(),
-            door: Arc::clone(&self.door),
         };
         let task = self.config.tracker.spawn(async move {
             if let Ok(place) = is_placed.await {
@@ -331,166 +240,5 @@ impl<F: Factory> Accepting<F> {
             door: Arc::clone(&self.door),
             id,
         });
-    }
-}
-
-/// How fast connections are accepted: a bucket of tokens.
-#[derive(Debug)]
-struct Pace {
-    /// What one costs.
-    interval: Duration,
-    /// How far ahead of time we may be.
-    burst: Duration,
-    /// When the bucket would be empty if nothing were taken from now on.
-    paid_until: Instant,
-}
-
-impl Pace {
-    fn new(limits: &ListenerLimits, now: Instant) -> Self {
-        let interval = Duration::from_secs(1) / limits.accepts_per_second.max(1);
-        Pace {
-            interval,
-            burst: interval.saturating_mul(limits.burst.max(1)),
-            paid_until: now,
-        }
-    }
-
-    /// When the next one may be accepted; `None`: now.
-    fn next(&mut self, now: Instant) -> Option<Instant> {
-        self.paid_until = self.paid_until.max(now);
-        let next = self.paid_until + self.interval;
-        (next > now + self.burst).then(|| self.paid_until + self.interval - self.burst)
-    }
-
-    fn took(&mut self) {
-        self.paid_until += self.interval;
-    }
-}
-
-/// A place in the lobby; given up when dropped.
-struct Place {
-    door: Arc<Door>,
-    id: u64,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.door.lobby().leave(self.id);
-    }
-}
-
-/// A connection in its handshake.
-struct Guest<F> {
-    id: LinkId,
-    config: LinkConfig,
-    factory: Arc<F>,
-    worker: Worker,
-    door: Arc<Door>,
-}
-
-impl<F: Factory> Guest<F> {
-    async fn run(self, stream: TcpStream, addr: SocketAddr, place: Place) {
-        let hello_by = Instant::now() + self.config.timing.handshake;
-        let proven = timeout_at(hello_by, self.handshake(stream, addr, hello_by)).await;
-        drop(place);
-        match proven {
-            Ok(Some(opened)) => {
-                Counters::count(&self.door.counters.proven);
-                greet::open(&self.config, self.factory, opened, None);
-            }
-            Ok(None) => {}
-            Err(_) => Counters::count(&self.door.counters.failed),
-        }
-    }
-
-    /// The responder's side. `None`: the connection is to be closed, nothing else is said.
-    async fn handshake(
-        &self,
-        mut stream: TcpStream,
-        addr: SocketAddr,
-        hello_by: Instant,
-    ) -> Option<Opened> {
-        let failed = || Counters::count(&self.door.counters.failed);
-        let mut first = [0; MESSAGE_1];
-        if stream.read_exact(&mut first).await.is_err() {
-            failed();
-            return None;
-        }
-        let (identity, limits) = (self.config.identity.clone(), self.config.rekey);
-        let answered = self.worker.run(move || {
-            let mut reply = [0; MESSAGE_2];
-            let seed = seed().ok()?;
-            let state = handshake::respond(&identity, limits, seed, &first, &mut reply).ok()?;
-            Some((state, reply))
-        });
-        let Some((state, reply)) = answered.await.flatten() else {
-            failed();
-            return None;
-        };
-        let mut third = [0; MESSAGE_3];
-        if stream.write_all(&reply).await.is_err() || stream.read_exact(&mut third).await.is_err() {
-            failed();
-            return None;
-        }
-        let (own, admission) = (
-            self.config.identity.public(),
-            Arc::clone(&self.config.admission),
-        );
-        let judged = self.worker.run(move || {
-            let claimed = state.finish(&third).ok()?;
-            let peer = claimed.peer();
-            if peer == own || !admission.admits(&peer) {
-                return Some(Err(peer));
-            }
-            let (keys, proof) = claimed.accept().ok()?;
-            Some(Ok((peer, keys, proof)))
-        });
-        match judged.await.flatten() {
-            Some(Ok((peer, keys, proof))) => Some(Opened {
-                id: self.id,
-                stream,
-                addr,
-                peer,
-                keys,
-                proof: Proof::Ours(proof),
-                hello_by,
-            }),
-            Some(Err(peer)) => {
-                Counters::count(&self.door.counters.refused);
-                debug!(peer = %peer.short(), "link not admitted");
-                None
-            }
-            None => {
-                failed();
-                None
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn connections_are_accepted_at_a_bounded_rate() {
-        let limits = ListenerLimits {
-            accepts_per_second: 100,
-            burst: 10,
-            ..ListenerLimits::default()
-        };
-        let start = Instant::now();
-        let mut pace = Pace::new(&limits, start);
-        let mut taken = 0;
-        while start.elapsed() < Duration::from_secs(3) {
-            match pace.next(Instant::now()) {
-                Some(next) => sleep_until(next).await,
-                None => {
-                    pace.took();
-                    taken += 1;
-                }
-            }
-        }
-        assert!((300..=311).contains(&taken), "{taken}");
     }
 }

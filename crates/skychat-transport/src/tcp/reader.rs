@@ -12,9 +12,10 @@ use tokio::task::JoinHandle;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::counters::add;
 use super::greet::Upper;
 use super::pool::BufferPool;
-use super::shared::{Shared, add};
+use super::shared::Shared;
 use super::{CloseReason, Factory, Service, Timing};
 use crate::{InBuffer, Receiver, Violation};
 

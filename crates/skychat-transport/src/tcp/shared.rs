@@ -6,9 +6,8 @@
 //! between. It is never held while waiting for the lock, and the lock is never held while sealing
 //! or writing.
 
-use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,12 +20,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::CloseReason;
-use crate::outbound::LOW_WATER;
-use crate::record::{LENGTH, OpenRecord, TAG};
-use crate::{Outbound, OutboundBudget, SealError, SealingKey, SendError};
-
-/// Memory that a quiet link keeps for the next message written directly.
-const KEEP: usize = 2 * 1024;
+use super::counters::{Counters, add};
+use super::wire::Wire;
+use crate::outbound::{LOW_WATER, message_len};
+use crate::{Outbound, OutboundBudget, SealingKey, SendError};
 
 pub(super) struct Shared {
     pub(super) id: LinkId,
@@ -78,44 +75,21 @@ pub(super) enum Phase {
     Dead,
 }
 
-/// The right to seal and write.
-pub(super) struct Wire {
-    key: SealingKey,
-    half: Arc<OwnedWriteHalf>,
-    /// Sealed bytes that the socket did not take yet, from `at` on.
-    pub(super) rest: Vec<u8>,
-    pub(super) at: usize,
-}
-
 /// What the writer does next.
 pub(super) enum Step {
     /// Seal the turn and write it.
-    Write(Box<Wire>),
+    Write {
+        /// With this.
+        wire: Box<Wire>,
+        /// The link is being closed.
+        last: bool,
+    },
     /// Wait for [`Shared::wake`].
     Wait,
     /// Everything is written: end the sending half.
     Finish,
     /// The link is over.
     Stop,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) sent_bytes: AtomicU64,
-    pub(super) sent_records: AtomicU64,
-    pub(super) received_bytes: AtomicU64,
-    pub(super) received_records: AtomicU64,
-    pub(super) received_messages: AtomicU64,
-    /// Frames of services that nobody here knows.
-    pub(super) unknown_frames: AtomicU64,
-    /// The last round trip of a ping in microseconds plus one; 0: none yet.
-    pub(super) round_trip: AtomicU64,
-}
-
-/// One writer per counter, so no read-modify-write is needed.
-pub(super) fn add(counter: &AtomicU64, n: u64) {
-    let sum = counter.load(Ordering::Relaxed).wrapping_add(n);
-    counter.store(sum, Ordering::Relaxed);
 }
 
 /// What is fixed when a link is made.
@@ -171,7 +145,7 @@ impl Shared {
             return Err(SendError::Closed);
         }
         if sending.queue.queued() == 0 && sending.wire.is_some() {
-            let length = parts.iter().map(|part| part.len()).sum::<usize>();
+            let length = message_len(parts);
             if length <= MAX_FRAME && self.may_write_directly(&mut sending) {
                 return self.write_directly(sending, service, length, parts);
             }
@@ -280,7 +254,8 @@ impl Shared {
         };
         let bytes = sending.queue.take(turn);
         if bytes > 0 || wire.left() > 0 {
-            return Step::Write(wire);
+            let last = sending.phase == Phase::Draining;
+            return Step::Write { wire, last };
         }
         if sending.phase == Phase::Draining {
             return Step::Finish;
@@ -378,7 +353,7 @@ impl Shared {
         if sending.queue.queued() == 0 {
             sending.queue.trim();
             if let Some(wire) = &mut sending.wire {
-                wire.rest.shrink_to(KEEP);
+                wire.trim();
             }
         }
     }
@@ -396,54 +371,3 @@ impl Sending {
         }
     }
 }
-
-impl Wire {
-    fn new(key: SealingKey, half: Arc<OwnedWriteHalf>) -> Self {
-        Wire {
-            key,
-            half,
-            rest: Vec::new(),
-            at: 0,
-        }
-    }
-
-    pub(super) fn seal(&mut self, record: &mut [u8]) -> Result<(), SealError> {
-        self.key.seal(record)
-    }
-
-    /// Seals one message as a record of its own, into `rest`.
-    fn seal_one(
-        &mut self,
-        service: ServiceId,
-        length: usize,
-        parts: &[&[u8]],
-    ) -> Result<(), SealError> {
-        let mut record = OpenRecord::reuse(std::mem::take(&mut self.rest));
-        record.reserve(length);
-        let length = u16::try_from(length).map_err(|_| SealError::Layout)?;
-        record.frame(service.get(), false, length, parts);
-        self.rest = record.finish();
-        self.at = 0;
-        self.key.seal(&mut self.rest)
-    }
-
-    /// Gives the socket what it takes of `rest`; returns how much that was.
-    fn write_rest(&mut self) -> io::Result<usize> {
-        let left = self.rest.get(self.at..).unwrap_or_default();
-        let taken = match self.half.try_write(left) {
-            Ok(taken) => taken,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
-        };
-        self.at = self.at.saturating_add(taken);
-        Ok(taken)
-    }
-
-    /// Sealed bytes that wait for the socket.
-    pub(super) fn left(&self) -> usize {
-        self.rest.len().saturating_sub(self.at)
-    }
-}
-
-/// Bytes that one short message takes on the wire beside its payload.
-const _: () = assert!(LENGTH + TAG + crate::frame::HEADER < KEEP);

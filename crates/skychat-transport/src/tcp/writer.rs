@@ -11,7 +11,8 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::CloseReason;
-use super::shared::{Phase, Shared, Step, Wire};
+use super::shared::{Phase, Shared, Step};
+use super::wire::Wire;
 use crate::TURN_RECORDS;
 
 pub(super) struct Writer {
@@ -19,19 +20,31 @@ pub(super) struct Writer {
     pub(super) half: Arc<OwnedWriteHalf>,
     pub(super) stall_after: Duration,
     pub(super) drain: Duration,
+    /// When a link that is being closed has to be done with what is queued.
+    pub(super) drain_by: Option<Instant>,
 }
 
 impl Writer {
     /// Runs until the link is over. The connection ends with it.
-    pub(super) async fn run(self) {
-        let _guard = EndGuard(&self);
+    pub(super) async fn run(mut self) {
+        let _guard = EndGuard {
+            shared: Arc::clone(&self.shared),
+            half: Arc::clone(&self.half),
+        };
         let mut turn = Vec::with_capacity(TURN_RECORDS);
         let mut wire = None;
         let mut written = 0;
         loop {
             match self.shared.step(wire.take(), &mut turn, written) {
                 Step::Wait => self.shared.wake.notified().await,
-                Step::Write(mut held) => {
+                Step::Write {
+                    wire: mut held,
+                    last,
+                } => {
+                    if last && self.drain_until() <= Instant::now() {
+                        self.shared.kill(CloseReason::Stalled);
+                        break;
+                    }
                     let records = turn.len();
                     match self.write(&mut held, &mut turn).await {
                         Ok(bytes) => {
@@ -48,7 +61,7 @@ impl Writer {
                 }
                 Step::Finish => {
                     // A failure shows at the reader.
-                    let _failed = self.socket().shutdown(Shutdown::Write);
+                    let _failed = shutdown(&self.half, Shutdown::Write);
                     self.shared.finish();
                     // The peer still has so long to finish on its side.
                     let _late = timeout(self.drain, self.dead()).await;
@@ -66,29 +79,32 @@ impl Writer {
         }
     }
 
-    fn socket(&self) -> SockRef<'_> {
-        SockRef::from(self.half.as_ref().as_ref())
+    /// The link is being closed: what is queued may take so long and no longer.
+    fn drain_until(&mut self) -> Instant {
+        *self
+            .drain_by
+            .get_or_insert_with(|| Instant::now() + self.drain)
     }
 
     /// Seals the turn and writes it, behind what was left of a direct write. Returns the bytes.
-    async fn write(&self, wire: &mut Wire, turn: &mut [Vec<u8>]) -> Result<usize, CloseReason> {
+    async fn write(&mut self, wire: &mut Wire, turn: &mut [Vec<u8>]) -> Result<usize, CloseReason> {
         for record in turn.iter_mut() {
             wire.seal(record).map_err(|_| CloseReason::Failed)?;
         }
         let rest = wire.left();
         let total = turn.iter().map(Vec::len).fold(rest, usize::saturating_add);
         let mut done = 0;
-        let mut progress: Option<Instant> = None;
+        let mut blocked: Option<Instant> = None;
         while done < total {
             let first = wire.rest.get(wire.at..).unwrap_or_default();
             match self.try_write(first, turn, done) {
                 Ok(0) => return Err(CloseReason::Cut),
                 Ok(taken) => {
                     done = done.saturating_add(taken);
-                    progress = None;
+                    blocked = None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let since = *progress.get_or_insert_with(Instant::now);
+                    let since = *blocked.get_or_insert_with(Instant::now);
                     self.writable(since + self.stall_after).await?;
                 }
                 Err(error) => return Err(error.into()),
@@ -124,8 +140,9 @@ impl Writer {
     }
 
     /// Waits until the socket takes more.
-    async fn writable(&self, deadline: Instant) -> Result<(), CloseReason> {
+    async fn writable(&mut self, stalled: Instant) -> Result<(), CloseReason> {
         loop {
+            let deadline = self.drain_by.map_or(stalled, |by| by.min(stalled));
             tokio::select! {
                 biased;
                 ready = timeout_at(deadline, self.half.writable()) => {
@@ -134,24 +151,33 @@ impl Writer {
                         Err(_) => Err(CloseReason::Stalled),
                     };
                 }
-                () = self.shared.wake.notified() => {
-                    if let (Phase::Dead, reason) = self.shared.ending() {
-                        return Err(reason.unwrap_or(CloseReason::Aborted));
+                () = self.shared.wake.notified() => match self.shared.ending() {
+                    (Phase::Dead, reason) => return Err(reason.unwrap_or(CloseReason::Aborted)),
+                    (Phase::Draining, _) => {
+                        self.drain_until();
                     }
+                    (Phase::Open, _) => {}
                 }
             }
         }
     }
 }
 
+fn shutdown(half: &OwnedWriteHalf, how: Shutdown) -> io::Result<()> {
+    SockRef::from(half.as_ref()).shutdown(how)
+}
+
 /// Ends both directions of the connection when the writer ends, also by a panic: so the reader
 /// ends too.
-struct EndGuard<'a>(&'a Writer);
+struct EndGuard {
+    shared: Arc<Shared>,
+    half: Arc<OwnedWriteHalf>,
+}
 
-impl Drop for EndGuard<'_> {
+impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.shared.kill(CloseReason::Failed);
+        self.shared.kill(CloseReason::Failed);
         // It may be closed already.
-        let _closed = self.0.socket().shutdown(Shutdown::Both);
+        let _closed = shutdown(&self.half, Shutdown::Both);
     }
 }
