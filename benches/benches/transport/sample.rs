@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Whether a part of the table is asked for: not when criterion only lists or tests, nor when the
-/// filters mean something else.
+/// Whether a part of the table is asked for: by `cargo bench`, not when criterion only lists or
+/// tests, nor when the filters mean something else.
 pub(crate) fn wanted(part: &str) -> bool {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quiet = ["--test", "--list", "--load-baseline"];
-    if arguments.iter().any(|a| quiet.contains(&a.as_str())) {
+    let given = |name: &str| arguments.iter().any(|argument| argument == name);
+    if !given("--bench") || given("--test") || given("--list") || given("--load-baseline") {
         return false;
     }
     let part = format!("transport/table/{part}");

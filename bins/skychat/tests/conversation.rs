@@ -158,6 +158,7 @@ fn killed(victim: usize) {
                 child = Some(
                     daemon
                         .command(&["send", bob_key, &text, "--message-id", &id])
+                        .stderr(std::process::Stdio::null())
                         .spawn()
                         .unwrap(),
                 );
