@@ -25,10 +25,6 @@ const COMBINATIONS: &[(&str, &[&str])] = &[
         "skychat-store",
         &["--no-default-features", "--features", "driver"],
     ),
-    (
-        "skychat-store",
-        &["--no-default-features", "--features", "sled"],
-    ),
     ("skychat-core", &["--no-default-features"]),
 ];
 

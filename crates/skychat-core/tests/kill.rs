@@ -12,7 +12,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -97,13 +97,6 @@ fn tell(line: std::fmt::Arguments<'_>) {
     out.flush().unwrap();
 }
 
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-}
-
 fn number(text: &str) -> u64 {
     text.parse().unwrap()
 }
@@ -145,12 +138,12 @@ fn sender() {
     });
 }
 
-/// Takes links at a place until it is killed.
+/// Keeps a link to Ann until it is killed.
 #[test]
 #[ignore = "a part of the others, in a process of its own"]
 fn receiver() {
     let Some(words) = part() else { return };
-    let [dir, listen] = &words[..] else {
+    let [dir, peer] = &words[..] else {
         panic!("{words:?}")
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -158,13 +151,12 @@ fn receiver() {
         .enable_all()
         .build();
     runtime.unwrap().block_on(async {
+        let peer: SocketAddr = peer.parse().unwrap();
         let node = on_disk(2, Path::new(dir))
-            .listen(listen.parse().unwrap())
+            .peer(at(key(1), peer))
             .spawn()
             .await
             .unwrap();
-        // Ann is no stranger.
-        node.consent(key(1)).await.unwrap();
         tell(format_args!("ready"));
         node.stopped().await.unwrap();
     });
@@ -245,15 +237,14 @@ async fn the_sender_is_killed_in_the_middle() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_receiver_is_killed_in_the_middle() {
     let (ann_dir, bob_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let listen = free_port();
     let ann = on_disk(1, ann_dir.path())
-        .peer(at(key(2), listen))
+        .listen(loopback())
         .spawn()
         .await
         .unwrap();
     let start = || {
         let dir = bob_dir.path().to_str().unwrap().to_owned();
-        let part = Part::start("receiver", &[dir, listen.to_string()]);
+        let part = Part::start("receiver", &[dir, ann.listen_addrs()[0].to_string()]);
         part.wait_for("ready");
         part
     };

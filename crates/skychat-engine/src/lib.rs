@@ -42,6 +42,11 @@ mod peers;
 pub mod port;
 mod recovered;
 
+/// What a link's own task does with ranges before the engine sees them.
+pub mod verify {
+    pub use skychat_feed::{Checked, Verifier, Violation};
+}
+
 pub use batch::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_WAITING};
 pub use engine::{Config, Engine};
 pub use port::{CloseLink, Input, Notice, Output, Payload, PeerStatus, SendRejected, Told};

@@ -118,6 +118,9 @@ impl Engine {
             return;
         }
         let peer = side.peer;
+        if !self.is_remembered(&peer) {
+            return;
+        }
         let mut rows = Vec::new();
         let learned = self.lives.entry(peer).or_default().hello(hello, &mut rows);
         if learned == Learned::AskOlder {
@@ -132,6 +135,9 @@ impl Engine {
         let Some(peer) = self.links.get(&link).map(|side| side.peer) else {
             return;
         };
+        if !self.is_remembered(&peer) {
+            return;
+        }
         let mut rows = Vec::new();
         let learned = self
             .lives
@@ -140,6 +146,15 @@ impl Engine {
             .line(incarnation, ancestors, &mut rows);
         self.learned(peer, incarnation, learned, &rows);
         self.suspect(link);
+    }
+
+    /// Lives are remembered of who is no stranger, or has entries here: a knock leaves nothing behind.
+    fn is_remembered(&self, peer: &PublicKey) -> bool {
+        self.consented.contains(peer)
+            || self
+                .peers
+                .get(peer)
+                .is_some_and(|row| row.stranger_entries > 0)
     }
 
     fn learned(

@@ -367,6 +367,12 @@ impl Replicator {
         for space in self.spaces.values_mut() {
             space.links.remove(&link);
         }
+        // Of who only knocked and left nothing behind, nothing is kept.
+        self.spaces
+            .retain(|_, space| space.stored || !space.links.is_empty() || !space.active.is_empty());
+        let spaces = &self.spaces;
+        self.allowance
+            .retain(|peer, _| spaces.values().any(|space| space.others.contains(peer)));
         self.source.retain(|_, source| *source != link);
         self.ack_due.retain(|(due, _)| *due != link);
         self.drop_acks_of(link);

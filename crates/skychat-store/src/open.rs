@@ -250,7 +250,7 @@ impl StoreWriter {
     }
 }
 
-/// `HEAD`, if it is valid, and whether there is such a file.
+/// `HEAD`, if it is valid, and whether there is a file of that length; else it is made anew.
 fn read_head(disk: &dyn Disk) -> Result<(Option<HeadFile>, bool), OpenError> {
     let length = match disk.len(HEAD_FILE) {
         Ok(length) => length,
@@ -258,7 +258,7 @@ fn read_head(disk: &dyn Disk) -> Result<(Option<HeadFile>, bool), OpenError> {
         Err(error) => return Err(disk_error(HEAD_FILE)(error)),
     };
     if length != HEAD_LEN as u64 {
-        return Ok((None, true));
+        return Ok((None, false));
     }
     let mut bytes = [0; HEAD_LEN];
     disk.read_at(HEAD_FILE, 0, &mut bytes)

@@ -183,3 +183,45 @@ fn without_head_only_the_last_group_can_be_cut() {
         assert_eq!(cut > 0, last, "{path}");
     }
 }
+
+#[test]
+fn a_head_that_is_not_valid_is_told_once_and_made_anew() {
+    let (files, said) = whole();
+    for head in [vec![], vec![0; 64], vec![7; 70]] {
+        let mut files = files.clone();
+        files.insert("HEAD".to_owned(), head);
+        let disk = MemoryDisk::with_files(files);
+        let (found, warnings) = look(disk.clone()).unwrap();
+        assert!(found == said);
+        assert_eq!(warnings, [Warning::NoHead]);
+        assert_eq!(look(disk).unwrap(), (found, vec![]));
+    }
+}
+
+/// JRN-5: bytes that are left of a group that was cut are overwritten by the next one.
+#[test]
+fn what_is_left_of_a_cut_group_is_overwritten() {
+    let disk = MemoryDisk::new();
+    let mut script = script().into_iter();
+    {
+        let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
+        writer.commit(script.next().unwrap()).unwrap();
+    }
+    let mut files = disk.files();
+    let journal = files.get_mut("journal/00000001.seg").unwrap();
+    let end = journal.iter().rposition(|byte| *byte != 0).unwrap();
+    let torn = journal.len() - end - 1;
+    journal[end + 1..].fill(0xa5);
+    assert!(torn > 500);
+    let disk = MemoryDisk::with_files(files);
+    let (mut writer, _, recovered) = Store::open(disk.clone(), options()).unwrap();
+    assert!(matches!(
+        recovered.warnings[..],
+        [Warning::TornTail { segment: 1, .. }]
+    ));
+    writer
+        .commit(vec![batch(9, vec![put(PEER, "x", "y", false)])])
+        .unwrap();
+    assert!(!disk.files()["journal/00000001.seg"].ends_with(&[0xa5]));
+    assert_eq!(look(disk).unwrap().1, []);
+}

@@ -116,18 +116,25 @@ fn in_memory(backend: Backend) {
     pass(&[small]);
     pass(&packed);
     pass(&[large]);
-    let region = Region::new(ALLOCATOR);
-    let mut bytes = 0;
-    for _ in 0..1000 {
-        bytes += pass(&[small]);
-    }
-    for _ in 0..20 {
-        bytes += pass(&packed);
-        bytes += pass(&[large]);
-    }
-    let change = region.change();
-    assert_eq!(bytes, 1000 * 64 + 20 * (3000 * 64 + 300_000));
-    assert_eq!(calls(&change), 0, "{}: {change:?}", backend.name());
+    // The harness has threads of its own, which may allocate now and then; a path that allocates
+    // does so every time.
+    let fewest = (0..5)
+        .map(|_| {
+            let region = Region::new(ALLOCATOR);
+            let mut bytes = 0;
+            for _ in 0..500 {
+                bytes += pass(&[small]);
+            }
+            for _ in 0..10 {
+                bytes += pass(&packed);
+                bytes += pass(&[large]);
+            }
+            let change = region.change();
+            assert_eq!(bytes, 500 * 64 + 10 * (3000 * 64 + 300_000));
+            calls(&change)
+        })
+        .min();
+    assert_eq!(fewest, Some(0), "{}", backend.name());
 }
 
 /// Answers on the side that was dialled; goes on with the next round on the other, until it has

@@ -92,18 +92,11 @@ pub(crate) const TABLE: &[Row] = &[
         name: "skychat-store",
         may: WORDS,
         tests_may: &[],
-        kind: Kind::Pure(&[
-            Driver {
-                feature: "driver",
-                module: "driver",
-                brings: &["rustix"],
-            },
-            Driver {
-                feature: "sled",
-                module: "index/sled",
-                brings: &["sled"],
-            },
-        ]),
+        kind: Kind::Pure(&[Driver {
+            feature: "driver",
+            module: "driver",
+            brings: &["rustix"],
+        }]),
     },
     // layer 2: the whole
     Row {

@@ -247,6 +247,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let ended = self.child.try_wait();
+            let _ = self.child.kill();
+            let log = self
+                .lines
+                .recv_timeout(Duration::from_secs(2))
+                .unwrap_or_default();
+            eprintln!("--- skychatd in {}: {ended:?}\n{log}", self.dir.display());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

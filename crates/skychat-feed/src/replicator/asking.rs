@@ -89,7 +89,12 @@ impl Replicator {
 
     pub(super) fn on_not_held(&mut self, link: LinkId, id: FeedId) {
         let head = self.head_of(&id);
+        let wanted = self.wanted.contains_key(&id);
         if let Some(side) = self.links.get_mut(&link) {
+            // Said of something that nobody asked about, it is not remembered: the set stays bounded.
+            if !side.ask.contains_key(&id) && !side.rows.contains_key(&id) && !wanted {
+                return;
+            }
             side.not_held.insert(id);
             side.ask.remove(&id);
             if let Some(told) = side.rows.get_mut(&id) {
