@@ -398,6 +398,57 @@ fn f15_streams_end_first_when_the_daemon_stops() {
 }
 
 #[test]
+fn f15_a_stop_under_load_loses_nothing_that_was_accepted() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("x");
+    let daemon = Daemon::start(&dir, &[]);
+    let bob = SecretKey::from_seed([9; 32]).public();
+    let accepted = std::sync::Mutex::new(Vec::new());
+    let (http, token) = (daemon.http(), daemon.token());
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let (accepted, http, token) = (&accepted, &http, &token);
+            scope.spawn(move || {
+                for n in 0..100_000 {
+                    let body = format!("{{\"to\":\"{bob}\",\"text\":\"{worker}-{n}\"}}");
+                    let head = format!(
+                        "POST /v1/messages HTTP/1.1\r\nHost: {http}\r\nAuthorization: Bearer {token}\r\n\
+                         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                        body.len()
+                    );
+                    let Ok(mut stream) = TcpStream::connect(http) else { return };
+                    let _ = stream.write_all(format!("{head}{body}").as_bytes());
+                    let mut answer = String::new();
+                    let _ = stream.read_to_string(&mut answer);
+                    if !answer.starts_with("HTTP/1.1 200") {
+                        return;
+                    }
+                    accepted.lock().unwrap().push(format!(">{worker}-{n}"));
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let (status, log, took) = daemon.stop();
+        assert!(status.success(), "{status}: {log}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    });
+    let accepted = accepted.into_inner().unwrap();
+    assert!(accepted.len() > 10, "{}", accepted.len());
+    let daemon = Daemon::start(&dir, &[]);
+    let texts = daemon.texts_up_to(&bob.to_string(), 100_000);
+    for text in &accepted {
+        assert_eq!(texts.iter().filter(|t| *t == text).count(), 1, "{text}");
+    }
+    // What was in flight when it stopped may be there too, and nothing else.
+    assert!(
+        texts.len() <= accepted.len() + 4,
+        "{} of {}",
+        texts.len(),
+        accepted.len()
+    );
+}
+
+#[test]
 fn c33_logs_hold_no_secrets_and_no_messages() {
     let dir = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(&dir.path().join("x"), &["--log-level", "trace"]);

@@ -43,7 +43,7 @@ impl std::fmt::Debug for Node {
         f.debug_struct("Node")
             .field("public_key", &shared.public_key.short())
             .field("incarnation", &shared.incarnation)
-            .field("listening", &shared.listening)
+            .field("listening", &shared.listening.addrs())
             .finish_non_exhaustive()
     }
 }
@@ -69,13 +69,13 @@ impl Node {
 
     /// Where links are taken, with the ports that were bound.
     pub fn listen_addrs(&self) -> Vec<SocketAddr> {
-        self.shared().listening.clone()
+        self.shared().listening.addrs()
     }
 
     /// The key with the addresses links are taken at: what to hand to a peer.
     pub fn address(&self) -> Address {
         let shared = self.shared();
-        let hints = shared.listening.iter().filter_map(|addr| {
+        let hints = shared.listening.addrs().into_iter().filter_map(|addr| {
             // An unspecified address says nothing to a peer; loopback does to one on this machine.
             let ip = addr.ip();
             (!ip.is_unspecified()).then(|| HostPort::new(Host::Ip(ip), addr.port()).ok())?

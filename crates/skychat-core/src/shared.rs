@@ -1,6 +1,5 @@
 //! What the handles of a node share with its tasks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::clock::Clock;
 use crate::drive::{Command, Snapshot};
 use crate::events::EventLog;
 use crate::journal::StoreFacts;
-use crate::links::{KeptPeer, Presence, Services};
+use crate::links::{KeptPeer, Listening, Presence, Services};
 use crate::messages::Messages;
 use crate::sends::UnderWay;
 use crate::stop::Stopper;
@@ -37,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) identity_source: api::IdentitySource,
     pub(crate) strict: bool,
     pub(crate) admission: Arc<ArcSwap<Admission>>,
-    pub(crate) listening: Vec<SocketAddr>,
+    pub(crate) listening: Listening,
     pub(crate) kept: Vec<Arc<KeptPeer>>,
     pub(crate) config: LinkConfig,
     pub(crate) services: Arc<Services>,

@@ -24,7 +24,7 @@ use crate::builder::Place;
 use crate::clock::Clock;
 use crate::drive::{Driver, Ports, Snapshot};
 use crate::events::{EventLog, Renderer};
-use crate::links::{KeptPeer, Presence, Services, inlet, keep};
+use crate::links::{KeptPeer, Listening, Presence, Services, inlet, keep};
 use crate::messages::Messages;
 use crate::sends::UnderWay;
 use crate::shared::Shared;
@@ -126,6 +126,16 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
     let engine = tokio::spawn(driver.run());
 
     let (listeners, refused) = bind(&config.listen, &links, &services);
+    let listener_lost = CancellationToken::new();
+    for listener in &listeners {
+        let (listener, lost) = (Arc::clone(listener), listener_lost.clone());
+        tasks.spawn(async move {
+            listener.ended().await;
+            if !listener.is_stopped() {
+                lost.cancel();
+            }
+        });
+    }
     let dialling = CancellationToken::new();
     let shared = Arc::new(Shared {
         public_key: own,
@@ -135,7 +145,7 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         identity_source: config.identity_source,
         strict: config.strict,
         admission,
-        listening: listeners.iter().map(Listener::local_addr).collect(),
+        listening: Listening::new(listeners.clone()),
         kept,
         config: links.clone(),
         services,
@@ -157,6 +167,7 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         engine_stop,
         dialling: dialling.clone(),
         listeners,
+        listener_lost,
         config: links,
         tasks: tasks.clone(),
         store: store_thread,
@@ -182,7 +193,7 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
     info!(
         key = %own.short(),
         incarnation = %incarnation.short(),
-        listening = ?shared.listening,
+        listening = ?shared.listening.addrs(),
         "started",
     );
     Ok(node)
@@ -214,12 +225,12 @@ fn bind(
     addrs: &[SocketAddr],
     config: &LinkConfig,
     services: &Arc<Services>,
-) -> (Vec<Listener>, Option<StartError>) {
+) -> (Vec<Arc<Listener>>, Option<StartError>) {
     let mut listeners = Vec::new();
     for addr in addrs {
         let limits = ListenerLimits::default();
         match Listener::bind(*addr, config, Arc::clone(services), limits) {
-            Ok(listener) => listeners.push(listener),
+            Ok(listener) => listeners.push(Arc::new(listener)),
             Err(error) => return (listeners, Some(error.into())),
         }
     }

@@ -1,6 +1,7 @@
 //! How the node is doing: put together from counters and snapshots, without I/O.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use skychat_api::{
     Admission as ApiAdmission, Direction, LinkStatus, ListenStatus, PeerStatus, Status,
@@ -17,7 +18,7 @@ use crate::words::{limit_cause, writer_kind};
 
 pub(crate) fn status(shared: &Shared) -> Status {
     let links = shared.config.links.all();
-    let stopping = shared.stopper.requested().is_cancelled();
+    let listening = shared.listening.states(shared.clock.now());
     Status {
         v: V1,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -27,13 +28,12 @@ pub(crate) fn status(shared: &Shared) -> Status {
         writer: writer_kind(shared.writer),
         uptime_ms: millis(shared.clock.now().elapsed()),
         pid: std::process::id(),
-        listen: shared
-            .listening
+        listen: listening
             .iter()
-            .map(|addr| ListenStatus {
+            .map(|(addr, up)| ListenStatus {
                 carrier: CARRIER.to_owned(),
                 addr: addr.to_string(),
-                up: !stopping,
+                up: *up,
             })
             .collect(),
         admission: match (&**shared.admission.load(), shared.strict) {
@@ -54,8 +54,20 @@ pub(crate) fn status(shared: &Shared) -> Status {
             last_event: shared.last_event(),
             index_opening: false,
         },
-        degraded: shared.store.warnings.clone(),
+        degraded: degraded(shared, &listening),
     }
+}
+
+/// What is wrong, for people.
+fn degraded(shared: &Shared, listening: &[(SocketAddr, bool)]) -> Vec<String> {
+    let mut degraded = shared.store.warnings.clone();
+    if shared.stopper.requested().is_cancelled() {
+        degraded.push("stopping".to_owned());
+        return degraded;
+    }
+    let lost = listening.iter().filter(|(_, up)| !up);
+    degraded.extend(lost.map(|(addr, _)| format!("no links are accepted at {addr}; trying again")));
+    degraded
 }
 
 fn link_status(shared: &Shared, link: &Link) -> LinkStatus {

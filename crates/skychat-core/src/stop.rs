@@ -21,9 +21,6 @@ use crate::journal::StoreThread;
 /// How long a node that was dropped, or that failed, takes to stop at most.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long tasks that hold nothing are waited for, so that listeners are free when we say so.
-const LAST_TASKS: Duration = Duration::from_millis(100);
-
 /// What a shutdown came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownReport {
@@ -133,7 +130,9 @@ pub(crate) struct Supervisor {
     pub(crate) engine_stop: CancellationToken,
     /// Ends the tasks that dial.
     pub(crate) dialling: CancellationToken,
-    pub(crate) listeners: Vec<Listener>,
+    pub(crate) listeners: Vec<Arc<Listener>>,
+    /// Is cancelled when a listener ends that nobody stopped.
+    pub(crate) listener_lost: CancellationToken,
     pub(crate) config: LinkConfig,
     pub(crate) tasks: TaskTracker,
     pub(crate) store: StoreThread,
@@ -145,10 +144,12 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Waits for a reason to stop, then stops.
     pub(crate) async fn run(mut self) {
-        let early = tokio::select! {
-            () = self.stopper.requested.cancelled() => None,
-            early = &mut self.engine => Some(early),
-        };
+        let mut ended = None;
+        tokio::select! {
+            () = self.stopper.requested.cancelled() => {}
+            early = &mut self.engine => ended = Some(engine_ended(early)),
+            () = self.listener_lost.cancelled() => {}
+        }
         // Whoever sends or waits learns of it now.
         self.stopper.requested.cancel();
         let deadline = *self
@@ -162,7 +163,7 @@ impl Supervisor {
         debug!(?deadline, "stopping");
 
         self.dialling.cancel();
-        for listener in self.listeners.drain(..) {
+        for listener in &self.listeners {
             listener.stop();
         }
         // Nobody may be listening.
@@ -171,8 +172,8 @@ impl Supervisor {
             .send(api::Event::new(EventKind::Stopping(api::Stopping {})));
 
         self.engine_stop.cancel();
-        let result = match early {
-            Some(ended) => engine_ended(ended),
+        let ended = match ended {
+            Some(ended) => ended,
             None => match timeout_at(by, &mut self.engine).await {
                 Ok(ended) => engine_ended(ended),
                 Err(_) => {
@@ -182,16 +183,19 @@ impl Supervisor {
                 }
             },
         };
+        let result = match self.listener_lost.is_cancelled() {
+            true => ended.and(Err(StopError::Panicked { part: "listener" })),
+            false => ended,
+        };
 
         // A peer that takes nothing leaves the store its part of the time.
         let links_by = began + deadline.saturating_mul(3) / 4;
-        end_links(
-            &self.config.links,
-            &self.config.tracker,
-            links_by,
-            &mut aborted,
-        )
-        .await;
+        end_links(&self.config.links, links_by, &mut aborted).await;
+        for listener in &self.listeners {
+            if timeout_at(links_by, listener.ended()).await.is_err() {
+                aborted.push(format!("listener {}", listener.local_addr()));
+            }
+        }
         self.tasks.close();
         if timeout_at(by, self.tasks.wait()).await.is_err() {
             aborted.push("tasks".to_owned());
@@ -227,7 +231,7 @@ fn engine_ended(ended: Result<Ended, tokio::task::JoinError>) -> Ended {
 }
 
 /// Says goodbye on every link and waits until all are over; what is left then is cut.
-async fn end_links(links: &Links, tasks: &TaskTracker, by: Instant, aborted: &mut Vec<String>) {
+async fn end_links(links: &Links, by: Instant, aborted: &mut Vec<String>) {
     let open = links.all();
     links.close_all(Goodbye::Stopping);
     for link in open {
@@ -236,9 +240,6 @@ async fn end_links(links: &Links, tasks: &TaskTracker, by: Instant, aborted: &mu
             link.abort();
         }
     }
-    tasks.close();
-    // What is left are connections that are not admitted any more, and end by themselves.
-    let _ = timeout_at(by.min(Instant::now() + LAST_TASKS), tasks.wait()).await;
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use skychat_api::{Cursor, EventKind, GapCause, LinkState};
+use skychat_api::{Cursor, Direction, EventKind, GapCause, LinkState};
 use skychat_core::Draft;
 use skychat_proto::ids::{EventSeq, Incarnation};
 
@@ -153,7 +153,8 @@ async fn links_that_come_and_go_are_noticed() {
             .unwrap();
         assert!(notice.is_notice());
         if let EventKind::Link(link) = notice.kind {
-            assert_eq!(link.peer, key(2));
+            assert_eq!((link.peer, link.direction), (key(2), Direction::In));
+            assert_eq!(link.reason.is_some(), link.link == LinkState::Down);
             seen.push(link.link);
         }
     }

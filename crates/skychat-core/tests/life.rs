@@ -1,5 +1,9 @@
 //! Starting, stopping, and what stands in the way of either.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "real sockets are waited for on the real clock"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -9,11 +13,12 @@
 mod common;
 
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::*;
 use skychat_api::{Code, EventKind};
 use skychat_core::{Draft, Node, SendError, StartError};
+use tokio::time::Instant;
 
 fn say(to: u8, text: &str) -> Draft {
     Draft::text(key(to), text).unwrap()

@@ -269,18 +269,16 @@ impl SimNet {
         self.now = self.now.max(at);
         match self.due.remove(&(at, order)) {
             Some(Due::Arrive { link, at_b, frame }) => self.arrive(link, at_b, frame),
-            Some(Due::Synced { node, life }) => {
-                if self.nodes[node].life() == Some(life) {
-                    match self.nodes[node].synced() {
-                        Ok(inputs) => {
-                            for input in inputs {
-                                self.hand(node, input);
-                            }
+            Some(Due::Synced { node, life }) if self.nodes[node].life() == Some(life) => {
+                match self.nodes[node].synced() {
+                    Ok(inputs) => {
+                        for input in inputs {
+                            self.hand(node, input);
                         }
-                        Err(problem) => self.problems.push(problem),
                     }
-                    self.settle(node);
+                    Err(problem) => self.problems.push(problem),
                 }
+                self.settle(node);
             }
             Some(Due::Timer { node, life }) => {
                 let now = self.moment();
@@ -288,7 +286,7 @@ impl SimNet {
                     self.hand(node, Input::Timeout);
                 }
             }
-            None => {}
+            Some(Due::Synced { .. }) | None => {}
         }
         true
     }

@@ -195,7 +195,11 @@ impl Daemon {
 
     /// The texts of the conversation with `peer`, oldest first; `prefix` marks own ones.
     pub fn texts(&self, peer: &str) -> Vec<String> {
-        let page = self.json(&["history", peer, "-n", "1000"]);
+        self.texts_up_to(peer, 1_000)
+    }
+
+    pub fn texts_up_to(&self, peer: &str, most: usize) -> Vec<String> {
+        let page = self.json(&["history", peer, "-n", &most.to_string()]);
         let rows = page["messages"].as_array().unwrap().iter().rev();
         rows.map(|row| {
             let own = if row["direction"] == "out" { ">" } else { "" };
@@ -246,6 +250,10 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
+    #[allow(
+        clippy::print_stderr,
+        reason = "a failing test shows the log of its daemon"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let ended = self.child.try_wait();

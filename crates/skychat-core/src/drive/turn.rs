@@ -7,6 +7,7 @@ use skychat_engine::{CloseLink, Engine, Input, Output, SendRejected, Told};
 use skychat_proto::ids::{LinkId, Moment};
 use skychat_proto::link::Goodbye;
 use skychat_proto::record::Batch;
+use skychat_transport::CloseReason;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, trace, warn};
 
@@ -41,6 +42,8 @@ pub(crate) struct Driver {
     /// Sends that are under way, by the number of the request.
     answers: BTreeMap<u64, oneshot::Sender<Result<Placed, SendRejected>>>,
     requests: u64,
+    /// Why the link is over of which the engine is being told.
+    leaving: Option<CloseReason>,
     /// When the last snapshot was made.
     snapshot: Moment,
     /// Something happened since.
@@ -67,6 +70,7 @@ impl Driver {
             announce,
             answers: BTreeMap::new(),
             requests: 0,
+            leaving: None,
             snapshot: Moment::START,
             stale: true,
         }
@@ -210,9 +214,12 @@ impl Driver {
                 drop(room);
                 self.handle(input)
             }
-            Arrival::Down { link } => {
+            Arrival::Down { link, reason } => {
+                self.leaving = Some(reason);
+                let handled = self.handle(Input::LinkDown { link });
+                self.leaving = None;
                 self.links.remove(&link);
-                self.handle(Input::LinkDown { link })
+                handled
             }
         }
     }
@@ -331,9 +338,8 @@ impl Driver {
             Output::Rejected { request, error } => self.answer(request, Err(error)),
             Output::Told(told) => self.told(&told),
             Output::Notice(notice) => {
-                if let Some(event) = render_notice(notice, |link| {
-                    self.links.get(&link).map(|outlet| outlet.link().clone())
-                }) {
+                let link = |link| self.links.get(&link).map(Outlet::link);
+                if let Some(event) = render_notice(notice, link, self.leaving) {
                     // Nobody may be listening.
                     let _ = self.ports.notices.send(event);
                 }

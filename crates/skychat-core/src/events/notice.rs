@@ -6,7 +6,7 @@ use skychat_api::{
 use skychat_engine::Notice;
 use skychat_identity::PublicKey;
 use skychat_proto::ids::LinkId;
-use skychat_transport::Link;
+use skychat_transport::{CloseReason, Link};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -46,16 +46,18 @@ impl Notices {
 }
 
 /// What the engine's news is called on the control surface; `None`: it is not for the application.
-pub(crate) fn render_notice(
+/// `reason`: why the link is over, if it is about that.
+pub(crate) fn render_notice<'a>(
     notice: Notice,
-    link: impl FnOnce(LinkId) -> Option<Link>,
+    link: impl FnOnce(LinkId) -> Option<&'a Link>,
+    reason: Option<CloseReason>,
 ) -> Option<api::Event> {
     let kind = match notice {
         Notice::LinkUp { link: id, peer, .. } => {
-            EventKind::Link(change(peer, LinkState::Up, link(id)))
+            EventKind::Link(change(peer, LinkState::Up, link(id), None))
         }
         Notice::LinkDown { link: id, peer } => {
-            EventKind::Link(change(peer, LinkState::Down, link(id)))
+            EventKind::Link(change(peer, LinkState::Down, link(id), reason))
         }
         Notice::Progress { feed, done, total } => EventKind::Sync(SyncProgress {
             peer: feed.author,
@@ -72,17 +74,20 @@ pub(crate) fn render_notice(
     Some(api::Event::new(kind))
 }
 
-fn change(peer: PublicKey, state: LinkState, link: Option<Link>) -> LinkChange {
-    let inbound = link.as_ref().is_some_and(Link::inbound);
+fn change(
+    peer: PublicKey,
+    state: LinkState,
+    link: Option<&Link>,
+    reason: Option<CloseReason>,
+) -> LinkChange {
     LinkChange {
         peer,
         link: state,
-        direction: if inbound {
-            Direction::In
-        } else {
-            Direction::Out
+        direction: match link {
+            Some(link) if link.inbound() => Direction::In,
+            _ => Direction::Out,
         },
         addr: link.map(|link| link.remote_addr().to_string()),
-        reason: None,
+        reason: reason.map(|reason| reason.to_string()),
     }
 }

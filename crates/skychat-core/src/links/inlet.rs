@@ -10,8 +10,9 @@ use skychat_proto::ids::LinkId;
 use skychat_proto::limits::{
     INBOUND_BYTES, INBOUND_LINK_BYTES, INBOUND_LINK_MESSAGES, INBOUND_MESSAGES,
 };
-use skychat_transport::Link;
+use skychat_transport::{CloseReason, Link};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
 
 /// What a message of a link costs at least, so that the bound on bytes bounds messages too.
 const LINK_COST: usize = INBOUND_LINK_BYTES / INBOUND_LINK_MESSAGES;
@@ -43,6 +44,8 @@ pub(crate) enum Arrival {
     Down {
         /// Which.
         link: LinkId,
+        /// Why.
+        reason: CloseReason,
     },
 }
 
@@ -97,7 +100,7 @@ impl LinkInlet {
     pub(crate) async fn flush(&mut self) {
         if self.announce.is_some() {
             let Ok(place) = self.inlet.queue.reserve().await else {
-                return std::future::pending().await;
+                return self.waiting.clear();
             };
             if let Some(up) = self.announce.take() {
                 place.send(up);
@@ -111,9 +114,9 @@ impl LinkInlet {
             let own = Arc::clone(&self.bytes).acquire_many_owned(own).await;
             let all = Arc::clone(&self.inlet.bytes).acquire_many_owned(all).await;
             let place = self.inlet.queue.reserve().await;
-            // The engine is gone: nothing is read any more.
+            // The engine is gone: what comes now is what the peer had under way, and will send again.
             let (Ok(own), Ok(all), Ok(place)) = (own, all, place) else {
-                return std::future::pending().await;
+                return self.waiting.clear();
             };
             if let Some((input, _)) = self.waiting.pop_front() {
                 place.send(Arrival::Message {
@@ -126,12 +129,12 @@ impl LinkInlet {
 
     /// The link is over: the engine is told, if it was told that the link was up. What waited is
     /// dropped, as what was in flight.
-    pub(crate) fn close(&mut self, tracker: &tokio_util::task::TaskTracker) {
+    pub(crate) fn close(&mut self, reason: CloseReason, tracker: &TaskTracker) {
         self.waiting.clear();
         if self.announce.take().is_none() {
             let (queue, link) = (self.inlet.queue.clone(), self.id);
             if let Err(mpsc::error::TrySendError::Full(down)) =
-                queue.try_send(Arrival::Down { link })
+                queue.try_send(Arrival::Down { link, reason })
             {
                 tracker.spawn(async move { queue.send(down).await });
             }

@@ -117,7 +117,7 @@ impl Service for LinkService {
             }
             reason => debug!(%reason, "down"),
         });
-        self.inlet.close(&self.services.tracker);
+        self.inlet.close(*reason, &self.services.tracker);
         self.services.presence.gone(&self.peer, *reason);
     }
 }
