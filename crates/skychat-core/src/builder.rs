@@ -28,6 +28,9 @@ pub(crate) enum Place {
     Path(PathBuf),
     /// In a directory that was opened already.
     Opened(Arc<DataDir>),
+    /// On a disk that can fail.
+    #[cfg(test)]
+    Disk(skychat_store::MemoryDisk),
 }
 
 impl NodeBuilder {

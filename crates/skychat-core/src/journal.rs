@@ -93,15 +93,21 @@ fn open_blocking(
     life: Incarnation,
     seed: [u8; 32],
 ) -> Result<Opened, StartError> {
+    let mut memory = MemoryDisk::new();
     let dir = match place {
         Place::Memory => None,
+        #[cfg(test)]
+        Place::Disk(disk) => {
+            memory = disk;
+            None
+        }
         Place::Path(path) => Some(Arc::new(DataDir::open(path).map_err(StartError::DataDir)?)),
         Place::Opened(dir) => Some(dir),
     };
     let opened = match &dir {
         None => {
             let key = StoreKey::generate(&mut UnwrapErr(SysRng));
-            Store::open(MemoryDisk::new(), OpenOptions::new(owner, key, life, seed))
+            Store::open(memory, OpenOptions::new(owner, key, life, seed))
         }
         Some(dir) => {
             let key = dir.store_key().map_err(StartError::StoreKey)?;

@@ -36,6 +36,8 @@ pub(crate) async fn start(builder: NodeBuilder) -> Result<Node, StartError> {
     let writer = match builder.place {
         Place::Memory => WriterKind::Memory,
         Place::Path(_) | Place::Opened(_) => WriterKind::Node,
+        #[cfg(test)]
+        Place::Disk(_) => WriterKind::Node,
     };
     start_as(builder, writer).await
 }

@@ -21,10 +21,6 @@ const LINK_COST: usize = INBOUND_LINK_BYTES / INBOUND_LINK_MESSAGES;
 pub(crate) type SharedVerifier = Arc<std::sync::Mutex<Verifier>>;
 
 /// Something that came by a link.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are messages: a box would cost an allocation for each"
-)]
 pub(crate) enum Arrival {
     /// The link is up.
     Up {

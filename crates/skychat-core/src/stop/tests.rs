@@ -1,6 +1,8 @@
 use skychat_identity::SecretKey;
+use skychat_store::{DiskFault, MemoryDisk};
 
 use super::*;
+use crate::builder::Place;
 use crate::drive::Command;
 use crate::{Draft, Node, SendError};
 
@@ -43,4 +45,26 @@ async fn the_first_deadline_stands_and_everybody_gets_the_report() {
     );
     assert_eq!(reports.0, reports.1);
     node.stopped().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f4_a_store_that_fails_stops_the_node_and_nothing_more_is_accepted() {
+    for (fault, expected) in [
+        (DiskFault::Broken, Code::StoreFailed),
+        (DiskFault::Full, Code::StoreFull),
+    ] {
+        let disk = MemoryDisk::new();
+        let mut builder = Node::builder(SecretKey::from_seed([1; 32]));
+        builder.place = Place::Disk(disk.clone());
+        let node = builder.spawn().await.unwrap();
+        node.send(draft()).await.unwrap();
+        disk.fail(Some(fault), 0);
+        // It was not written, so it is not accepted.
+        assert!(matches!(node.send(draft()).await, Err(SendError::Stopping)));
+        let error = node.stopped().await.unwrap_err();
+        assert!(matches!(error, StopError::Store { .. }), "{error:?}");
+        assert_eq!(error.code(), expected);
+        let history = node.history(draft().to, None, 10).await.unwrap();
+        assert_eq!(history.messages.len(), 1);
+    }
 }

@@ -212,10 +212,9 @@ impl Replicator {
 
     pub(super) fn on_ack(&mut self, link: LinkId, ack: Ack) -> Result<(), Violation> {
         self.window(link, &ack.feed, ack.head);
-        let Some(side) = self.links.get_mut(&link) else {
+        let Some(side) = self.links.get(&link) else {
             return Ok(());
         };
-        side.held = None;
         let member = side.peer;
         if ack.feed.author != self.config.me || member == self.config.me {
             return Ok(());

@@ -266,7 +266,7 @@ impl Replicator {
         feed.tip = range.tip();
         feed.note_end(range.end(), range.tip());
         feed.keep_recent(range.raw().clone());
-        self.ensure_space_row(&id);
+        self.store_space(id.space);
         self.settle(&id);
     }
 
@@ -281,7 +281,7 @@ impl Replicator {
         self.now = now;
         let id = range.feed();
         let before = self.head_of(&id);
-        self.ensure_space_row(&id);
+        self.store_space(id.space);
         let feed = self.feeds.entry(id).or_default();
         feed.head = range.end();
         feed.tip = range.tip();
@@ -356,32 +356,32 @@ impl Replicator {
         self.pump();
     }
 
-    fn ensure_space_row(&mut self, id: &FeedId) {
-        let Some(space) = self.spaces.get_mut(&id.space) else {
+    fn store_space(&mut self, id: skychat_proto::ids::SpaceId) {
+        let Some(space) = self.spaces.get_mut(&id) else {
             return;
         };
-        if space.stored {
+        if std::mem::replace(&mut space.stored, true) {
             return;
         }
-        space.stored = true;
         if let Some(peer) = space.others.first() {
             let row = SpaceRow {
                 peer: peer.as_bytes().to_vec(),
             };
             self.put(
                 tables::SPACE,
-                id.space.as_bytes().to_vec(),
+                id.as_bytes().to_vec(),
                 tables::encode_row(&row),
             );
         }
     }
 
-    /// Makes the space of a conversation known, for a first send.
+    /// Makes the space of a conversation known, and keeps it: something is said there.
     pub fn know_space(&mut self, space: skychat_proto::ids::SpaceId, peer: PublicKey) {
         let state = self.spaces.entry(space).or_default();
         if !state.others.contains(&peer) {
             state.others.push(peer);
         }
+        self.store_space(space);
     }
 
     /// A feed is active until it is closed: continued at exactly its head by a feed held here and, if it is ours, on
