@@ -267,9 +267,11 @@ struct Lookup {
 impl StoreLink {
     /// Whether another batch may be handed in. An empty queue takes any.
     pub(crate) fn has_room(&self) -> bool {
-        let max = std::env::var("PIPE").ok().and_then(|v| v.parse().ok()).unwrap_or(STORE_BATCHES);
-        self.on_their_way.is_empty()
-            || (self.on_their_way.len() < max && self.bytes < STORE_BYTES)
+        let max = std::env::var("PIPE")
+            .ok()
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(STORE_BATCHES);
+        self.on_their_way.is_empty() || (self.on_their_way.len() < max && self.bytes < STORE_BYTES)
     }
 
     /// Whether every batch has its receipt.

@@ -141,7 +141,7 @@ fn a_driver_is_optional_and_behind_its_own_feature() {
     );
     assert!(
         one("skychat-store")
-            .optionally("sled", "sled")
+            .optionally("rustix", "driver")
             .in_tests("tempfile")
             .findings()
             .is_empty()
