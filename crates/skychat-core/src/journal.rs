@@ -93,16 +93,15 @@ fn open_blocking(
     life: Incarnation,
     seed: [u8; 32],
 ) -> Result<Opened, StartError> {
-    let mut memory = MemoryDisk::new();
-    let dir = match place {
-        Place::Memory => None,
+    let (dir, memory) = match place {
+        Place::Memory => (None, MemoryDisk::new()),
         #[cfg(test)]
-        Place::Disk(disk) => {
-            memory = disk;
-            None
+        Place::Disk(disk) => (None, disk),
+        Place::Path(path) => {
+            let dir = DataDir::open(path).map_err(StartError::DataDir)?;
+            (Some(Arc::new(dir)), MemoryDisk::new())
         }
-        Place::Path(path) => Some(Arc::new(DataDir::open(path).map_err(StartError::DataDir)?)),
-        Place::Opened(dir) => Some(dir),
+        Place::Opened(dir) => (Some(dir), MemoryDisk::new()),
     };
     let opened = match &dir {
         None => {

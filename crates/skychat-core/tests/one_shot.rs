@@ -70,11 +70,11 @@ async fn one_id_is_one_message_from_several_writers() {
     let bob = bob(Admission::Anyone).await;
     let mut events = from_start(&bob);
     let content = Content::text("once").unwrap();
-    let id = Some(MessageId::from_bytes([5; 16]));
+    let id = MessageId::from_bytes([5; 16]);
     for _ in 0..3 {
         let to = bob.address();
-        let sent = one_shot::send(&secret(1), &to, content.clone(), id, LONG).await;
-        assert_eq!(sent.unwrap().message, id.unwrap());
+        let sent = one_shot::send(&secret(1), &to, content.clone(), Some(id), LONG).await;
+        assert_eq!(sent.unwrap().message, id);
     }
     assert_eq!(text(&next_in(&mut events).await), "once");
     assert!(all_events(&mut events).await.is_empty());

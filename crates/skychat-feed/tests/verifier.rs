@@ -1,6 +1,11 @@
 //! What a link's verifier lets through, by the rules it names.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use bytes::Bytes;
 use skychat_feed::{Checked, VerifiedRange, Verifier};

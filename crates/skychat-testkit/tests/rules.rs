@@ -1,6 +1,11 @@
 //! Single rules, each shown by whole nodes.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use skychat_proto::content::Content;
 use skychat_proto::ids::EventSeq;
