@@ -22,7 +22,7 @@ use common::*;
 use skychat_api::WaitFor;
 use skychat_core::{Draft, Node};
 
-/// Kills in each test.
+/// Kills in each test; more, and at other moments, with `SKYCHAT_KILLS` and `SKYCHAT_SEED`.
 const KILLS: u64 = 6;
 /// Messages that are sent in all.
 const MESSAGES: u64 = 1_000;
@@ -101,9 +101,20 @@ fn number(text: &str) -> u64 {
     text.parse().unwrap()
 }
 
-/// Pauses before each kill, spread over 5 to 400 ms, the same in every run.
-fn pause(n: u64) -> Duration {
-    Duration::from_millis(5 + n.wrapping_mul(2_654_435_761) % 396)
+fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| number(&text))
+}
+
+/// Pauses before each kill, spread over 5 to 400 ms; a failure is repeated with the same seed.
+fn pauses() -> impl Iterator<Item = Duration> {
+    let (kills, seed) = (setting("SKYCHAT_KILLS", KILLS), setting("SKYCHAT_SEED", 0));
+    (0..kills).map(move |n| {
+        let spread = seed
+            .wrapping_mul(kills)
+            .wrapping_add(n)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Duration::from_millis(5 + (spread >> 32) % 396)
+    })
 }
 
 /// Sends numbers from `from` on and says of each when it is asked for and when it is accepted.
@@ -207,11 +218,11 @@ async fn the_sender_is_killed_in_the_middle() {
             to.to_string(),
         ]
     };
-    for n in 0..KILLS {
+    for pause in pauses() {
         let from = asked.last().map_or(0, |last: &u64| last + 1);
         let part = Part::start("sender", &words(from));
         part.wait_for("ready");
-        tokio::time::sleep(pause(n)).await;
+        tokio::time::sleep(pause).await;
         for line in part.kill() {
             match line.split_once(' ') {
                 Some(("asked", n)) => asked.insert(number(n)),
@@ -259,10 +270,10 @@ async fn the_receiver_is_killed_in_the_middle() {
             }
         })
     };
-    for n in 0..KILLS {
+    for pause in pauses() {
         let part = start();
         linked(&ann, key(2)).await;
-        tokio::time::sleep(pause(n)).await;
+        tokio::time::sleep(pause).await;
         part.kill();
     }
     sending.await.unwrap();

@@ -11,7 +11,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use skychat_api::{Code, Delivery, EventKind, Kept, Mark, WaitFor};
+use skychat_api::{Code, Delivery, Direction, EventKind, Kept, Mark, WaitFor, WaitReason};
 use skychat_core::{Admission, Blame, DeliverError, Draft, Node, SendError, WaitError};
 use skychat_proto::ids::MessageId;
 
@@ -90,8 +90,15 @@ async fn a_message_each_way_is_stored_on_disk_and_told() {
         let texts: Vec<_> = history.messages.iter().map(text).collect();
         assert_eq!(texts, ["hello, Ann", "hello, Bob"]);
         assert!(history.before.is_none());
+        // The one that went out and the one that came in are both on the recipient's disk.
+        for message in &history.messages {
+            assert_eq!(message.delivery, Delivery::Stored { kept: Kept::Disk });
+        }
+        let page = node.history(peer, None, 1).await.unwrap();
+        let older = node.history(peer, page.before, 1).await.unwrap();
+        assert_eq!(text(&older.messages[0]), "hello, Bob");
+        assert!(older.before.is_none());
     }
-    until("the acknowledgement in the history", || true).await;
     let conversations = bob.conversations().await.unwrap().conversations;
     assert_eq!(conversations.len(), 1);
     assert_eq!(conversations[0].peer, Some(key(1)));
@@ -211,7 +218,6 @@ async fn one_id_is_one_message_however_often_it_is_sent() {
 
     // Later, when it is stored: its state is in the answer.
     ann.wait(key(2), id, WaitFor::Stored, LONG).await.unwrap();
-    until("the acknowledgement on disk", || true).await;
     let again = ann.send(draft.clone()).await.unwrap();
     assert!(!again.new);
     assert_eq!((again.feed, again.seq), (accepted[0].feed, accepted[0].seq));
@@ -373,9 +379,10 @@ async fn whoever_is_not_admitted_gets_nothing() {
     let bob = in_memory(2).peer(ann.address()).spawn().await.unwrap();
     bob.send(say(1, "let me in")).await.unwrap();
     until("the reason in the status", || {
-        bob.status().peers.iter().any(|peer| {
-            peer.peer == key(1) && peer.waits == Some(skychat_api::WaitReason::NotAdmitted)
-        })
+        bob.status()
+            .peers
+            .iter()
+            .any(|peer| peer.peer == key(1) && peer.waits == Some(WaitReason::NotAdmitted))
     })
     .await;
     assert!(ann.status().links.is_empty());
@@ -425,4 +432,57 @@ async fn a_stranger_is_marked_and_held_to_its_quota() {
     ann.consent(key(2)).await.unwrap();
     expected = (62..100).map(|n| n.to_string()).collect();
     assert_eq!(texts_in(&mut at_ann, 38).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_says_how_things_stand() {
+    let dirs = dirs();
+    let (ann, bob) = ann_and_bob(&dirs).await;
+    ann.deliver(say(2, "hello"), WaitFor::Stored, LONG)
+        .await
+        .unwrap();
+    let status = ann.status();
+    assert_eq!(status.public_key, key(1));
+    assert_eq!(status.incarnation, ann.incarnation());
+    assert_eq!(status.writer, skychat_api::WriterKind::Node);
+    assert_eq!(status.admission, skychat_api::Admission::Open);
+    assert_eq!(status.listen.len(), 1);
+    assert!(status.listen[0].up);
+    assert_eq!(status.listen[0].addr, ann.listen_addrs()[0].to_string());
+    let link = &status.links[0];
+    assert_eq!((link.peer, link.direction), (key(2), Direction::In));
+    assert_eq!(link.incarnation, bob.incarnation());
+    assert!(link.received > 0 && link.sent > 0);
+    assert!(status.store.bytes > 0 && status.store.commits > 0);
+    assert_eq!(status.store.last_event, ann.last_event());
+    assert_eq!(
+        status.store.path,
+        Some(data_dir(dirs[0].path()).display().to_string())
+    );
+    assert!(status.degraded.is_empty(), "{status:?}");
+
+    // She does not dial Bob: when he is gone, she knows since when.
+    bob.shutdown(LONG).await;
+    ann.send(say(2, "are you there?")).await.unwrap();
+    until("the reason of the wait", || {
+        let status = ann.status();
+        let bob = status.peers.iter().find(|peer| peer.peer == key(2));
+        bob.is_some_and(|bob| {
+            let offline = WaitReason::Offline { since: None };
+            !bob.linked
+                && bob.owed == 1
+                && bob
+                    .waits
+                    .is_some_and(|why| why.word() == offline.word() && why != offline)
+        })
+    })
+    .await;
+    // Of somebody who was never here she knows no address.
+    ann.send(say(3, "hello, stranger")).await.unwrap();
+    until("the reason of the wait", || {
+        let status = ann.status();
+        let carol = status.peers.iter().find(|peer| peer.peer == key(3));
+        carol.is_some_and(|carol| carol.waits == Some(WaitReason::NoAddress))
+    })
+    .await;
 }

@@ -280,9 +280,6 @@ impl RecordKind {
     }
 }
 
-/// The record is an event.
-const EVENT: u8 = 1;
-
 /// The fixed part of a record head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordHead {
@@ -309,16 +306,17 @@ impl RecordHead {
 
     pub(crate) fn encode(&self) -> [u8; RECORD_LEN] {
         let mut out = [0; RECORD_LEN];
-        let mut fields = Vec::with_capacity(RECORD_LEN);
-        fields.push(self.kind.number());
-        fields.push(if self.event == 0 { 0 } else { EVENT });
-        fields.extend_from_slice(&self.meta.to_be_bytes());
-        fields.extend_from_slice(&self.body.to_be_bytes());
-        fields.extend_from_slice(&self.event.to_be_bytes());
-        fields.extend_from_slice(&self.body_hash);
-        fields.extend_from_slice(&self.body_sum.to_be_bytes());
-        for (to, from) in out.iter_mut().zip(fields) {
-            *to = from;
+        let fields: [&[u8]; 6] = [
+            &[self.kind.number(), u8::from(self.event != 0)],
+            &self.meta.to_be_bytes(),
+            &self.body.to_be_bytes(),
+            &self.event.to_be_bytes(),
+            &self.body_hash,
+            &self.body_sum.to_be_bytes(),
+        ];
+        let bytes = fields.into_iter().flatten();
+        for (to, from) in out.iter_mut().zip(bytes) {
+            *to = *from;
         }
         out
     }

@@ -20,7 +20,7 @@ use crate::layout::{
     segment_path, store_prefix,
 };
 use crate::reader::StoreReader;
-use crate::record::{LIVES, open_row};
+use crate::record::{LIVES, is_own, open_row};
 use crate::replay::{Fault, Replay};
 use crate::writer::{At, Current, SegmentSizes, Shared, StoreWriter};
 
@@ -146,7 +146,7 @@ fn open(
                 return Err(damaged(place.segment, place.offset, Damage::Row));
             };
             index.lives.push((place.record, EventSeq::new(first), life));
-        } else {
+        } else if !is_own(table) {
             tables.insert((table, key.clone()), value.to_vec());
             index.put(table, key, value);
         }
@@ -198,6 +198,7 @@ fn open(
         rng,
         counts,
         current,
+        spare: None,
         life: (!known).then_some(incarnation),
         head_made,
         head_dirty: false,
@@ -288,6 +289,7 @@ impl Scan<'_> {
             segment: 1,
             length: 0,
         };
+        let segments = self.without_unmade(segments)?;
         for (number, segment) in (1..).zip(segments) {
             if number != *segment {
                 return Err(damaged(number, 0, Damage::Missing));
@@ -297,17 +299,44 @@ impl Scan<'_> {
                 return Err(damaged(number.saturating_sub(1), 0, Damage::Footer));
             };
             let last = number as usize == segments.len();
-            let path = segment_path(number);
-            let bytes = self.read(&path)?;
-            current = match self.header(&bytes, number, last, length)? {
-                None => current,
-                Some(header) => self.segment(&bytes, header, last, &mut keys)?,
-            };
+            let bytes = self.read(&segment_path(number))?;
+            let header = self.header(&bytes, number, length)?;
+            current = self.segment(&bytes, header, last, &mut keys)?;
         }
         if let Some(head) = self.head.filter(|_| !self.head_met) {
             return Err(damaged(head.segment, head.length.into(), Damage::Head));
         }
         Ok(current)
+    }
+
+    /// Without the last segment, if it was being made when the store went down, and holds nothing:
+    /// it counts as not there, and is made again when it is needed.
+    fn without_unmade<'a>(&mut self, segments: &'a [u32]) -> Result<&'a [u32], OpenError> {
+        let Some((segment, before)) = segments.split_last() else {
+            return Ok(segments);
+        };
+        let path = segment_path(*segment);
+        let mut header = [0; SEGMENT_LEN];
+        let length = self.disk.len(&path).map_err(disk_error(&path))?;
+        if length >= SEGMENT_LEN as u64 {
+            let read = self.disk.read_at(&path, 0, &mut header);
+            read.map_err(disk_error(&path))?;
+        }
+        let promised = self.head.is_some_and(|head| head.segment >= *segment);
+        if SegmentMark::decode(&header, HEADER_MAGIC) != Err(Unread::Invalid) || promised {
+            return Ok(segments);
+        }
+        let bytes = self.read(&path)?;
+        if self.holds_more(&bytes, 0, *segment, 0) {
+            return Ok(segments);
+        }
+        if bytes.iter().any(|byte| *byte != 0) {
+            self.warnings.push(Warning::TornTail {
+                segment: *segment,
+                offset: 0,
+            });
+        }
+        Ok(before)
     }
 
     fn read(&self, path: &str) -> Result<bytes::Bytes, OpenError> {
@@ -319,28 +348,17 @@ impl Scan<'_> {
         Ok(bytes.into())
     }
 
-    /// The header of a segment; `None`: the last segment was not finished when the store went
-    /// down, and holds nothing.
+    /// The header of a segment.
     fn header(
         &mut self,
         bytes: &[u8],
         segment: u32,
-        last: bool,
         before: u64,
-    ) -> Result<Option<SegmentMark>, OpenError> {
+    ) -> Result<SegmentMark, OpenError> {
         let header = match SegmentMark::decode(bytes, HEADER_MAGIC) {
             Ok(header) => header,
             Err(Unread::Version(found)) => return Err(OpenError::Version { segment, found }),
-            Err(Unread::Invalid) => {
-                let promised = self.head.is_some_and(|head| head.segment >= segment);
-                if !last || promised || self.holds_more(bytes, 0, segment, 0) {
-                    return Err(damaged(segment, 0, Damage::Header));
-                }
-                if bytes.iter().any(|byte| *byte != 0) {
-                    self.warnings.push(Warning::TornTail { segment, offset: 0 });
-                }
-                return Ok(None);
-            }
+            Err(Unread::Invalid) => return Err(damaged(segment, 0, Damage::Header)),
         };
         let expected = self.options.owner;
         if header.owner != *expected.as_bytes() {
@@ -357,7 +375,7 @@ impl Scan<'_> {
             return Err(damaged(segment, 0, Damage::Header));
         }
         self.store = Some(header.store);
-        Ok(Some(header))
+        Ok(header)
     }
 
     /// Whether `HEAD` says that there is more than up to here.

@@ -13,6 +13,11 @@ use crate::layout::Fields;
 /// The store's own table: the first event number of each life. Key: incarnation. Row: u64.
 pub(crate) const LIVES: TableId = TableId::new(200);
 
+/// Whether a table is the store's own: nobody else writes it, and it is given to nobody.
+pub(crate) fn is_own(table: TableId) -> bool {
+    table >= LIVES
+}
+
 const ENTRY_FORM: u8 = 1;
 const DRAFT_FORM: u8 = 2;
 

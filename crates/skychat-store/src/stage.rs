@@ -16,7 +16,7 @@ use crate::index::{EventOf, Index, Place, RecordId, Tip};
 use crate::layout::{
     CRC_LEN, Counts, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, StoreId, head_sum,
 };
-use crate::record::{ContentMeta, ContentSeal, LIVES, put_row_meta, put_span, seal_row};
+use crate::record::{ContentMeta, ContentSeal, LIVES, is_own, put_row_meta, put_span, seal_row};
 
 /// What a record means.
 enum Fact {
@@ -323,7 +323,7 @@ impl Stage {
                     |_, _| Some(()),
                 )
             }
-            Record::Put { table, .. } | Record::Delete { table, .. } if table == LIVES => {
+            Record::Put { table, .. } | Record::Delete { table, .. } if is_own(table) => {
                 Err(Refused::Table)
             }
             Record::Put {
@@ -482,7 +482,7 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
                 key: key.clone(),
                 value: Some(value.to_vec()),
             });
-            if table != LIVES && table != tables::EVENT {
+            if !is_own(table) && table != tables::EVENT {
                 index.put(table, key, value);
             }
             view

@@ -247,6 +247,7 @@ fn what_cannot_be_is_refused_and_the_writer_goes_on() {
         vec![batch(9, second.records.clone())],
         vec![batch(9, first.records[1..].to_vec())],
         vec![batch(9, vec![put(TableId::new(200), "x", "y", false)])],
+        vec![batch(9, vec![put(TableId::new(255), "x", "y", false)])],
         vec![batch(9, [&first.records[..], &first.records[..]].concat())],
     ] {
         let error = writer.commit(refused).unwrap_err();
@@ -324,6 +325,57 @@ fn a_full_disk_is_waited_for_and_a_broken_one_is_not_used_again() {
             assert!(failed || after > 20);
         }
     }
+}
+
+/// JRN-7: a segment that was readied is taken as it is; one there was no room for is made when it
+/// is needed.
+#[test]
+fn the_next_segment_is_made_ahead_of_use() {
+    for full in [false, true] {
+        let disk = MemoryDisk::new();
+        let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
+        assert!(!writer.prepare(), "nothing is used yet");
+        let mut ann = Author::new(ann());
+        writer.commit(vec![ann.batch(1, 3, 100)]).unwrap();
+        assert!(writer.prepare());
+        if full {
+            disk.fail(Some(DiskFault::Full), 0);
+        }
+        while writer.prepare() {}
+        disk.fail(None, 0);
+        let next = &disk.files()["journal/00000002.seg"];
+        assert_eq!(next.len(), if full { 0 } else { 4096 });
+        assert!(!writer.prepare(), "done, or given up");
+        for n in 2..9 {
+            writer.commit(vec![ann.batch(n, 3, 100)]).unwrap();
+        }
+        let files = disk.files();
+        assert_eq!(&files["journal/00000002.seg"][..4], b"SKYS");
+        let (said, warnings) = look(MemoryDisk::with_files(files)).unwrap();
+        assert_eq!((said.history.len(), warnings), (23, vec![]));
+
+        // A life later: what was readied is made again.
+        drop(writer);
+        let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
+        while writer.prepare() {}
+        writer.commit(vec![ann.batch(9, 3, 2000)]).unwrap();
+        assert_eq!(look(disk).unwrap().0.history.len(), 26);
+    }
+}
+
+/// C45: what the disk said of one file is true of the others.
+#[test]
+fn a_disk_that_breaks_while_the_next_segment_is_made_is_not_used_again() {
+    let disk = MemoryDisk::new();
+    let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
+    let mut ann = Author::new(ann());
+    writer.commit(vec![ann.batch(1, 3, 100)]).unwrap();
+    disk.fail(Some(DiskFault::Broken), 0);
+    assert!(!writer.prepare());
+    disk.fail(None, 0);
+    let error = writer.commit(vec![ann.batch(2, 1, 10)]).unwrap_err();
+    assert!(matches!(error, WriteError::Poisoned));
+    assert_eq!(look(disk).unwrap().0.history.len(), 2);
 }
 
 fn seen(reader: &StoreReader) -> (u64, u64, EventSeq) {

@@ -25,7 +25,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiskFault {
-    /// There is no room: every write and creation fails, having written half.
+    /// There is no room: every write, creation and sync fails, a write having written half.
+    /// Cutting and removing go well.
     Full,
     /// The device is broken: everything that changes something fails.
     Broken,
@@ -146,8 +147,9 @@ impl Disk for MemoryDisk {
     fn truncate(&self, path: &str, length: u64) -> io::Result<()> {
         let (length, _) = place(length, 0)?;
         let mut inner = self.inner();
-        if let Some(fault) = inner.meet() {
-            return Err(error(fault));
+        // It makes room.
+        if inner.meet() == Some(DiskFault::Broken) {
+            return Err(error(DiskFault::Broken));
         }
         inner.file(path)?.truncate(length);
         Ok(())
@@ -165,8 +167,8 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut inner = self.inner();
-        if let Some(fault) = inner.meet() {
-            return Err(error(fault));
+        if inner.meet() == Some(DiskFault::Broken) {
+            return Err(error(DiskFault::Broken));
         }
         inner.files.remove(path).map(|_| ()).ok_or_else(missing)
     }

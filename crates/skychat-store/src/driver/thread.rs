@@ -127,6 +127,7 @@ pub fn spawn_writer(
         lane: Arc::clone(&lane),
         on_event,
         head_synced: now(),
+        unready: true,
     };
     let thread = Builder::new()
         .name("skychat-store".to_owned())
@@ -232,6 +233,8 @@ struct Worker<F> {
     lane: Arc<Lane>,
     on_event: F,
     head_synced: Instant,
+    /// The next segment is not ready yet.
+    unready: bool,
 }
 
 /// Whatever ends the thread, nothing more is taken then.
@@ -284,6 +287,11 @@ impl<F: FnMut(Done)> Worker<F> {
             if queue.stop {
                 return None;
             }
+            if self.unready {
+                drop(queue);
+                self.unready = self.writer.prepare();
+                continue;
+            }
             let waited = if self.writer.head_is_dirty() {
                 let left = HEAD_SYNC.saturating_sub(self.head_synced.elapsed());
                 let waited = lane.more.wait_timeout(queue, left);
@@ -331,6 +339,7 @@ impl<F: FnMut(Done)> Worker<F> {
             queue.batches = queue.batches.saturating_sub(batches);
         }
         (self.on_event)(Done::Committed { receipts, events });
+        self.unready = self.writer.prepare();
         Ok(())
     }
 
