@@ -1,6 +1,7 @@
 //! Durable messages a second, from `send` to the recipient's acknowledgement of its disk: two
-//! nodes in one process, both on disk, over loopback, 256 messages of 256 bytes in flight. Beside
-//! it, from the same run and the same disk: what one `fdatasync` takes.
+//! nodes in one process, both on disk, over loopback, 256 messages of 256 bytes in flight; by the
+//! library, and by `POST /v1/messages` over 256 connections kept alive. Beside it, from the same
+//! run and the same disk: what one `fdatasync` takes.
 //!
 //! `cargo bench -- durable`. The directory is `$SKYCHAT_BENCH_DIR`, else the system's for
 //! temporary files: it has to be on a disk for the figures to mean something.
@@ -20,19 +21,44 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use skychat_api::WaitFor;
+use skychat_api::{SendRequest, WaitFor};
+use skychat_client::{Client, Daemon};
 use skychat_core::{Admission, Draft, Node};
-use skychat_identity::SecretKey;
+use skychat_http::{Caps, Gate, Listener, Token, routes};
+use skychat_identity::{PublicKey, SecretKey};
+use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "durable/send-to-stored/256B";
 const IN_FLIGHT: usize = 256;
 const BODY: usize = 256;
-const WARM_UP: usize = 4_000;
-const MESSAGES: usize = 40_000;
-const ROUNDS: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(60);
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 const LEAST_RATE: f64 = 8_000.0;
 const MOST_P99: Duration = Duration::from_millis(10);
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Amount {
+    warm_up: usize,
+    messages: usize,
+    rounds: usize,
+    syncs: usize,
+}
+
+const WHOLE: Amount = Amount {
+    warm_up: 4_000,
+    messages: 40_000,
+    rounds: 5,
+    syncs: 200,
+};
+/// Shows that it runs.
+const TEST: Amount = Amount {
+    warm_up: 16,
+    messages: 256,
+    rounds: 1,
+    syncs: 8,
+};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -51,10 +77,40 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(measure(test));
+    runtime.block_on(measure(if test { TEST } else { WHOLE }, test));
 }
 
-async fn measure(test: bool) {
+/// Sends one message and waits until it is stored.
+#[derive(Clone)]
+enum Way {
+    Library(Node),
+    Http(Arc<Client>),
+}
+
+impl Way {
+    async fn send(&self, to: PublicKey, text: String) {
+        match self {
+            Way::Library(node) => {
+                let draft = Draft::text(to, text).unwrap();
+                node.deliver(draft, WaitFor::Stored, PATIENCE)
+                    .await
+                    .unwrap();
+            }
+            Way::Http(client) => {
+                let request = SendRequest {
+                    to,
+                    text,
+                    message_id: None,
+                    wait: Some(WaitFor::Stored),
+                    timeout_ms: None,
+                };
+                client.send(&request).await.unwrap();
+            }
+        }
+    }
+}
+
+async fn measure(amount: Amount, test: bool) {
     let place = std::env::var_os("SKYCHAT_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let dir = tempfile::tempdir_in(place).unwrap();
     let bob = Node::builder(SecretKey::from_seed([2; 32]))
@@ -71,67 +127,112 @@ async fn measure(test: bool) {
         .await
         .unwrap();
     bob.consent(ann.public_key()).await.unwrap();
-    let (warm_up, messages, rounds) = if test {
-        (16, 256, 1)
-    } else {
-        (WARM_UP, MESSAGES, ROUNDS)
-    };
-    run(&ann, &bob, warm_up).await;
-    let (mut rates, mut halves, mut tails, mut syncs) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..rounds {
-        syncs.push(sync_time(dir.path(), if test { 8 } else { 200 }));
-        let (took, mut latencies) = run(&ann, &bob, messages).await;
-        latencies.sort_unstable();
-        rates.push(messages as f64 / took.as_secs_f64());
-        halves.push(latencies[latencies.len() / 2]);
-        tails.push(latencies[latencies.len() * 99 / 100]);
-    }
-    let (rate, p50, p99, sync) = (median(rates), median(halves), median(tails), median(syncs));
+    let to = bob.public_key();
+
+    let library = vec![Way::Library(ann.clone()); IN_FLIGHT];
+    let by_library = rounds(&library, to, dir.path(), amount).await;
+
+    let stop = CancellationToken::new();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap())
+        .await
+        .unwrap();
+    let addr = listener.local_addr();
+    let gate = Gate::new(addr, Token::new(TOKEN).unwrap());
+    let router = routes(ann.clone(), addr, stop.clone());
+    let server = tokio::spawn(listener.serve(gate, router, Caps::default(), stop.clone()));
+    let clients = (0..IN_FLIGHT).map(|_| {
+        let daemon = Daemon::at(&addr.to_string(), TOKEN).unwrap();
+        Way::Http(Arc::new(Client::new(daemon)))
+    });
+    let clients: Vec<Way> = clients.collect();
+    let by_http = rounds(&clients, to, dir.path(), amount).await;
+    drop(clients);
+    stop.cancel();
+
     if test {
         println!("{NAME}: ok");
     } else {
-        let most = MOST_P99.max(sync * 40);
-        println!("{NAME}");
-        println!(
-            "  {rate:>10.0} messages/s, {IN_FLIGHT} in flight      (target >= {LEAST_RATE:.0}: {})",
-            verdict(rate >= LEAST_RATE)
-        );
-        println!(
-            "  p50 {p50:?}, p99 {p99:?}      (target <= {most:?}: {})",
-            verdict(p99 <= most)
-        );
-        println!(
-            "  fdatasync {sync:?} (median); p99 is {:.0} of them",
-            p99.as_secs_f64() / sync.as_secs_f64()
-        );
+        report(&by_library, &by_http);
     }
     for node in [ann, bob] {
         node.shutdown(Duration::from_secs(5)).await;
     }
+    server.await.unwrap();
 }
 
-/// Sends so many messages, [`IN_FLIGHT`] at once; how long all and each took.
-async fn run(ann: &Node, bob: &Node, messages: usize) -> (Duration, Vec<Duration>) {
+/// Medians of the rounds.
+struct Figures {
+    rate: f64,
+    p50: Duration,
+    p99: Duration,
+    sync: Duration,
+}
+
+async fn rounds(ways: &[Way], to: PublicKey, dir: &Path, amount: Amount) -> Figures {
+    run(ways, to, amount.warm_up).await;
+    let (mut rates, mut halves, mut tails, mut syncs) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..amount.rounds {
+        syncs.push(sync_time(dir, amount.syncs));
+        let (took, mut latencies) = run(ways, to, amount.messages).await;
+        latencies.sort_unstable();
+        rates.push(amount.messages as f64 / took.as_secs_f64());
+        halves.push(latencies[latencies.len() / 2]);
+        tails.push(latencies[latencies.len() * 99 / 100]);
+    }
+    Figures {
+        rate: median(rates),
+        p50: median(halves),
+        p99: median(tails),
+        sync: median(syncs),
+    }
+}
+
+fn report(library: &Figures, http: &Figures) {
+    let Figures {
+        rate,
+        p50,
+        p99,
+        sync,
+    } = *library;
+    let most = MOST_P99.max(sync * 40);
+    println!("{NAME}, {IN_FLIGHT} in flight");
+    println!(
+        "  library {rate:>9.0} messages/s      (target >= {LEAST_RATE:.0}: {})",
+        verdict(rate >= LEAST_RATE)
+    );
+    println!(
+        "          p50 {p50:.2?}, p99 {p99:.2?}      (target <= {most:.2?}: {})",
+        verdict(p99 <= most)
+    );
+    println!(
+        "  HTTP    {:>9.0} messages/s, {:.2} of the library's",
+        http.rate,
+        http.rate / rate
+    );
+    println!("          p50 {:.2?}, p99 {:.2?}", http.p50, http.p99);
+    println!(
+        "  fdatasync {sync:.1?} (median); the library's p99 is {:.0} of them",
+        p99.as_secs_f64() / sync.as_secs_f64()
+    );
+}
+
+/// Sends so many messages, one at a time on each way; how long all and each took.
+async fn run(ways: &[Way], to: PublicKey, messages: usize) -> (Duration, Vec<Duration>) {
     let next = Arc::new(AtomicUsize::new(0));
-    let to = bob.public_key();
     let began = Instant::now();
-    let senders: Vec<_> = (0..IN_FLIGHT)
-        .map(|_| {
-            let (ann, next) = (ann.clone(), Arc::clone(&next));
-            tokio::spawn(async move {
-                let mut latencies = Vec::new();
-                while next.fetch_add(1, Ordering::Relaxed) < messages {
-                    let draft = Draft::text(to, "x".repeat(BODY)).unwrap();
-                    let sent = Instant::now();
-                    ann.deliver(draft, WaitFor::Stored, Duration::from_secs(60))
-                        .await
-                        .unwrap();
-                    latencies.push(sent.elapsed());
-                }
-                latencies
-            })
+    let senders = ways.iter().map(|way| {
+        let (way, next) = (way.clone(), Arc::clone(&next));
+        tokio::spawn(async move {
+            let mut latencies = Vec::new();
+            while next.fetch_add(1, Ordering::Relaxed) < messages {
+                let sent = Instant::now();
+                way.send(to, "x".repeat(BODY)).await;
+                latencies.push(sent.elapsed());
+            }
+            latencies
         })
-        .collect();
+    });
+    let senders: Vec<_> = senders.collect();
     let mut latencies = Vec::new();
     for sender in senders {
         latencies.extend(sender.await.unwrap());

@@ -26,10 +26,10 @@ use crate::builder::Place;
 use crate::datadir::DataDir;
 use crate::stop::StopError;
 
-/// Batches that are with the thread at once: one that is being synced, and one behind it, so that
+/// Batches that are with the thread at once: one that is being synced, and two behind it, so that
 /// the disk never waits. More would only be smaller ones, with a signature, a range and an
-/// acknowledgement each: with two, a node under load takes a third more messages than with 64.
-const AHEAD: usize = 2;
+/// acknowledgement each: with three, a node under load takes an eighth more messages than with 64.
+const AHEAD: usize = 3;
 const _: () = assert!(AHEAD <= STORE_BATCHES);
 
 /// What the store says to the driver of the engine.
