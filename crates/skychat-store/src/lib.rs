@@ -42,6 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ahead;
 mod disk;
 #[cfg(feature = "driver")]
 mod driver;
@@ -56,6 +57,7 @@ mod replay;
 mod stage;
 mod writer;
 
+pub use ahead::SegmentFiller;
 pub use disk::{Disk, DiskFault, MemoryDisk};
 #[cfg(feature = "driver")]
 pub use driver::{Done, FileDisk, QueueError, WriterHandle, spawn_writer};

@@ -11,6 +11,7 @@ use skychat_proto::ids::{EventSeq, FeedId, Incarnation, TableId};
 use skychat_seal::StoreKey;
 use tracing::{info, warn};
 
+use crate::ahead::Ahead;
 use crate::disk::Disk;
 use crate::error::{Damage, OpenError, Warning};
 use crate::index::{Index, Tip};
@@ -189,6 +190,7 @@ fn open(
         disk,
         key: store_key,
         index: RwLock::new(index),
+        ahead: Ahead::default(),
     });
     let mut writer = StoreWriter {
         shared: Arc::clone(&shared),
@@ -198,7 +200,6 @@ fn open(
         rng,
         counts,
         current,
-        spare: None,
         life: (!known).then_some(incarnation),
         head_made,
         head_dirty: false,

@@ -7,8 +7,9 @@ use chacha20::ChaCha20Rng;
 use skychat_proto::ids::{EventSeq, Incarnation};
 use skychat_proto::record::Batch;
 use skychat_seal::StoreKey;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use crate::ahead::{Ahead, SegmentFiller, write_zeros};
 use crate::disk::{Disk, is_full};
 use crate::error::WriteError;
 use crate::event::{Committed, Receipt, StoredEvent};
@@ -25,10 +26,6 @@ pub const GROUP_BYTES: usize = 16 * 1024 * 1024;
 pub const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
 /// Records that a group can have at most.
 pub const MAX_GROUP_RECORDS: usize = u16::MAX as usize;
-
-/// Zeros that are written at once.
-const ZEROS: usize = 256 * 1024;
-static ZERO: [u8; ZEROS] = [0; ZEROS];
 
 /// How large segments are made. Each is twice the one before, up to the largest; and larger if
 /// its first group is.
@@ -65,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) disk: Box<dyn Disk>,
     pub(crate) key: StoreKey,
     pub(crate) index: RwLock<Index>,
+    pub(crate) ahead: Ahead,
 }
 
 impl Shared {
@@ -91,24 +89,6 @@ pub(crate) struct At {
     pub(crate) dirty: u64,
 }
 
-/// The segment that comes next, as far as it is filled with zeros.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spare {
-    segment: u32,
-    /// So many zeros are written and synced.
-    filled: u64,
-    state: SpareState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SpareState {
-    Filling,
-    /// Its name is synced too.
-    Done,
-    /// There was no room for it.
-    GivenUp,
-}
-
 /// The segment that is written to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Current {
@@ -133,7 +113,6 @@ pub struct StoreWriter {
     pub(crate) rng: ChaCha20Rng,
     pub(crate) counts: Counts,
     pub(crate) current: Current,
-    pub(crate) spare: Option<Spare>,
     /// This life, until its first event number is on disk.
     pub(crate) life: Option<Incarnation>,
     pub(crate) head_made: bool,
@@ -152,7 +131,7 @@ impl StoreWriter {
         &mut self,
         batches: Vec<Batch>,
     ) -> Result<(Vec<Receipt>, Committed<Vec<StoredEvent>>), WriteError> {
-        if self.poisoned {
+        if self.poisoned || self.shared.ahead.is_broken() {
             return Err(WriteError::Poisoned);
         }
         let (mut stage, receipts) = self.stage(batches)?;
@@ -186,6 +165,7 @@ impl StoreWriter {
             stage.enter(&mut index, at.segment, at.generation, at.offset)
         };
         self.write_head();
+        self.aim();
         Ok((receipts, Committed::new(events)))
     }
 
@@ -288,16 +268,12 @@ impl StoreWriter {
         self.mark(segment, 0).encode(HEADER_MAGIC, &mut header);
         let start = header.len() as u64;
         let capacity = self.sizes.of(segment).max(start.saturating_add(needed));
-        let spare = self.spare.take();
-        let spare = spare.filter(|of| of.segment == segment && of.state != SpareState::GivenUp);
+        let ready = self.shared.ahead.take(segment);
         let disk = &self.shared.disk;
-        let filled = match spare {
-            Some(spare) => spare.filled,
-            None => {
-                disk.create(&path)?;
-                0
-            }
-        };
+        if ready.filled.is_none() {
+            disk.create(&path)?;
+        }
+        let filled = ready.filled.unwrap_or(0);
         let capacity = capacity.max(filled);
         disk.write_at(&path, 0, &header)?;
         let mut offset = filled.max(start);
@@ -305,7 +281,7 @@ impl StoreWriter {
             offset = write_zeros(&**disk, &path, offset, capacity)?;
         }
         disk.sync(&path)?;
-        if spare.is_none_or(|spare| spare.state != SpareState::Done) {
+        if !ready.named {
             disk.sync_dir(JOURNAL)?;
         }
         self.shared.grow(SEGMENT_LEN);
@@ -320,63 +296,20 @@ impl StoreWriter {
         Ok(at)
     }
 
-    /// Readies the next segment ahead of use, so that no commit has to wait for it: once half of
-    /// this one is used, each call fills and syncs up to 256 KiB of the next. Whether there is
-    /// more to do.
-    ///
-    /// To be called when there is nothing to commit, and now and then between commits. It is never
-    /// needed: what is missing when a segment is full is done then. So a full disk is no matter
-    /// here; after any other error nothing more is written, as after one of [`commit`](Self::commit).
-    pub fn prepare(&mut self) -> bool {
-        match self.try_prepare() {
-            Ok(more) => more,
-            Err(error) => {
-                debug!(%error, "the next segment was not readied");
-                if !is_full(&error) {
-                    self.poisoned = true;
-                } else if let Some(spare) = &mut self.spare {
-                    // What it takes may be needed for something else.
-                    let _ = self.shared.disk.truncate(&segment_path(spare.segment), 0);
-                    spare.state = SpareState::GivenUp;
-                }
-                false
-            }
-        }
+    /// Who readies the next segment while this one is written to.
+    pub fn filler(&self) -> SegmentFiller {
+        SegmentFiller::new(Arc::clone(&self.shared))
     }
 
-    fn try_prepare(&mut self) -> io::Result<bool> {
-        let Current::Open(at) = self.current else {
-            return Ok(false);
-        };
-        if self.poisoned || at.offset < at.capacity / 2 {
-            return Ok(false);
+    /// Says how far the next segment should be by now.
+    fn aim(&self) {
+        if let Current::Open(at) = self.current {
+            let next = at.segment.saturating_add(1);
+            let capacity = self.sizes.of(next);
+            self.shared
+                .ahead
+                .aim(next, capacity, at.offset, at.capacity);
         }
-        let segment = at.segment.saturating_add(1);
-        let path = segment_path(segment);
-        let disk = &self.shared.disk;
-        let Some(spare) = self.spare else {
-            self.spare = Some(Spare {
-                segment,
-                filled: 0,
-                state: SpareState::Filling,
-            });
-            disk.create(&path)?;
-            return Ok(true);
-        };
-        let capacity = self.sizes.of(segment);
-        if spare.state != SpareState::Filling {
-            return Ok(false);
-        }
-        if spare.filled >= capacity {
-            disk.sync_dir(JOURNAL)?;
-            let state = SpareState::Done;
-            self.spare = Some(Spare { state, ..spare });
-            return Ok(false);
-        }
-        let filled = write_zeros(&**disk, &path, spare.filled, capacity)?;
-        disk.sync(&path)?;
-        self.spare = Some(Spare { filled, ..spare });
-        Ok(true)
     }
 
     /// Writes the group, and syncs it. The place of the next one moves only if both went well.
@@ -451,14 +384,6 @@ impl StoreWriter {
     pub fn last_event(&self) -> EventSeq {
         EventSeq::new(self.counts.events)
     }
-}
-
-/// Writes zeros from `offset` towards `end`; how far it got.
-fn write_zeros(disk: &dyn Disk, path: &str, offset: u64, end: u64) -> io::Result<u64> {
-    let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(ZEROS);
-    let part = ZERO.get(..left).unwrap_or(&ZERO);
-    disk.write_at(path, offset, part)?;
-    Ok(offset.saturating_add(part.len() as u64))
 }
 
 /// How many bytes of a group a batch takes, about.

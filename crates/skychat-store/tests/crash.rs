@@ -39,7 +39,7 @@ fn run(disk: &TornDisk) -> Option<usize> {
             let _ = writer.sync_head();
         }
         for _ in 0..number % 4 {
-            writer.prepare();
+            writer.filler().step();
         }
     }
     Some(committed)
@@ -99,15 +99,16 @@ fn whole_and_next() -> (std::collections::BTreeMap<String, Vec<u8>>, Said) {
     for group in script() {
         writer.commit(group).unwrap();
     }
-    while !writer.prepare() {
+    let ready = |(path, bytes): (&String, &Vec<u8>)| {
+        path.ends_with(".seg") && bytes.len() == 4096 && bytes.iter().all(|byte| *byte == 0)
+    };
+    while !disk.files().last_key_value().is_some_and(ready) {
         assert!(disk.files().len() < 9);
         let row = put(PEER, "filler", &"x".repeat(200), false);
         writer.commit(vec![batch(9, vec![row])]).unwrap();
+        while writer.filler().step() {}
     }
-    while writer.prepare() {}
     let files = disk.files();
-    let (path, next) = files.last_key_value().unwrap();
-    assert!(path.ends_with(".seg") && next.len() == 4096 && next.iter().all(|byte| *byte == 0));
     let (said, warnings) = look(disk).unwrap();
     assert_eq!(warnings, []);
     (files, said)

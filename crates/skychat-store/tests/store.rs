@@ -334,32 +334,38 @@ fn the_next_segment_is_made_ahead_of_use() {
     for full in [false, true] {
         let disk = MemoryDisk::new();
         let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
-        assert!(!writer.prepare(), "nothing is used yet");
+        let filler = writer.filler();
+        assert!(!filler.step(), "nothing is used yet");
         let mut ann = Author::new(ann());
-        writer.commit(vec![ann.batch(1, 3, 100)]).unwrap();
-        assert!(writer.prepare());
-        if full {
-            disk.fail(Some(DiskFault::Full), 0);
+        let next = || disk.files().get("journal/00000002.seg").map(Vec::len);
+        for n in 1.. {
+            writer.commit(vec![ann.batch(n, 1, 100)]).unwrap();
+            if full && next().is_none() {
+                disk.fail(Some(DiskFault::Full), 1);
+            }
+            while filler.step() {}
+            disk.fail(None, 0);
+            assert!(!filler.step(), "it is as far as it has to be");
+            if next().is_some() {
+                break;
+            }
         }
-        while writer.prepare() {}
-        disk.fail(None, 0);
-        let next = &disk.files()["journal/00000002.seg"];
-        assert_eq!(next.len(), if full { 0 } else { 4096 });
-        assert!(!writer.prepare(), "done, or given up");
-        for n in 2..9 {
+        assert_eq!(next(), Some(if full { 0 } else { 4096 }));
+        for n in 20..30 {
             writer.commit(vec![ann.batch(n, 3, 100)]).unwrap();
         }
         let files = disk.files();
         assert_eq!(&files["journal/00000002.seg"][..4], b"SKYS");
         let (said, warnings) = look(MemoryDisk::with_files(files)).unwrap();
-        assert_eq!((said.history.len(), warnings), (23, vec![]));
+        let history = said.history.len();
+        assert_eq!(warnings, []);
 
         // A life later: what was readied is made again.
         drop(writer);
         let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
-        while writer.prepare() {}
+        while writer.filler().step() {}
         writer.commit(vec![ann.batch(9, 3, 2000)]).unwrap();
-        assert_eq!(look(disk).unwrap().0.history.len(), 26);
+        assert_eq!(look(disk).unwrap().0.history.len(), history + 3);
     }
 }
 
@@ -369,13 +375,14 @@ fn a_disk_that_breaks_while_the_next_segment_is_made_is_not_used_again() {
     let disk = MemoryDisk::new();
     let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
     let mut ann = Author::new(ann());
-    writer.commit(vec![ann.batch(1, 3, 100)]).unwrap();
+    writer.commit(vec![ann.batch(1, 6, 200)]).unwrap();
+    let before = look(MemoryDisk::with_files(disk.files())).unwrap().0;
     disk.fail(Some(DiskFault::Broken), 0);
-    assert!(!writer.prepare());
+    assert!(!writer.filler().step());
     disk.fail(None, 0);
     let error = writer.commit(vec![ann.batch(2, 1, 10)]).unwrap_err();
     assert!(matches!(error, WriteError::Poisoned));
-    assert_eq!(look(disk).unwrap().0.history.len(), 2);
+    assert_eq!(look(disk).unwrap().0, before);
 }
 
 fn seen(reader: &StoreReader) -> (u64, u64, EventSeq) {

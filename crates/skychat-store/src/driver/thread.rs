@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use skychat_proto::limits::STORE_BATCHES;
 use skychat_proto::record::{Batch, tables};
 use tracing::{error, warn};
 
+use crate::ahead::SegmentFiller;
 use crate::error::{ReadError, WriteError};
 use crate::event::{Committed, Receipt, StoredEvent};
 use crate::reader::StoreReader;
@@ -121,13 +123,14 @@ pub fn spawn_writer(
     on_event: impl FnMut(Done) + Send + 'static,
 ) -> io::Result<WriterHandle> {
     let lane = Arc::new(Lane::default());
+    let filler = writer.filler();
     let worker = Worker {
         reader: StoreReader::new(Arc::clone(&writer.shared)),
         writer,
         lane: Arc::clone(&lane),
         on_event,
         head_synced: now(),
-        unready: true,
+        ahead: FillerThread::spawn(filler)?,
     };
     let thread = Builder::new()
         .name("skychat-store".to_owned())
@@ -228,13 +231,56 @@ fn now() -> Instant {
 }
 
 struct Worker<F> {
+    /// First: it ends before the directory is let go of.
+    ahead: FillerThread,
     writer: StoreWriter,
     reader: StoreReader,
     lane: Arc<Lane>,
     on_event: F,
     head_synced: Instant,
-    /// The next segment is not ready yet.
-    unready: bool,
+}
+
+/// The thread that readies the next segment.
+struct FillerThread {
+    /// At most one nudge waits: it stands for all.
+    nudges: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FillerThread {
+    fn spawn(filler: SegmentFiller) -> io::Result<Self> {
+        let (nudges, nudged) = sync_channel(1);
+        let thread = Builder::new()
+            .name("skychat-ahead".to_owned())
+            .spawn(move || {
+                while let Ok(()) = nudged.recv() {
+                    while filler.step() {}
+                }
+            })?;
+        Ok(FillerThread {
+            nudges: Some(nudges),
+            thread: Some(thread),
+        })
+    }
+
+    /// Says that something was committed.
+    fn nudge(&self) {
+        if let Some(nudges) = &self.nudges {
+            // If it is full, the thread is about to look.
+            let _ = nudges.try_send(());
+        }
+    }
+}
+
+impl Drop for FillerThread {
+    fn drop(&mut self) {
+        self.nudges = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the thread that readies segments panicked");
+        }
+    }
 }
 
 /// Whatever ends the thread, nothing more is taken then.
@@ -263,6 +309,7 @@ impl<F: FnMut(Done)> Worker<F> {
         }
         self.sync_head();
         drop(closed);
+        drop(self.ahead);
         (self.on_event)(Done::Stopped);
     }
 
@@ -286,11 +333,6 @@ impl<F: FnMut(Done)> Worker<F> {
             }
             if queue.stop {
                 return None;
-            }
-            if self.unready {
-                drop(queue);
-                self.unready = self.writer.prepare();
-                continue;
             }
             let waited = if self.writer.head_is_dirty() {
                 let left = HEAD_SYNC.saturating_sub(self.head_synced.elapsed());
@@ -339,7 +381,7 @@ impl<F: FnMut(Done)> Worker<F> {
             queue.batches = queue.batches.saturating_sub(batches);
         }
         (self.on_event)(Done::Committed { receipts, events });
-        self.unready = self.writer.prepare();
+        self.ahead.nudge();
         Ok(())
     }
 
