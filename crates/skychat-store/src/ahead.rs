@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::disk::{Disk, is_full};
 use crate::layout::{JOURNAL, segment_path};
-use crate::writer::Shared;
+use crate::shared::Shared;
 
 /// Zeros that are written at once, and synced.
 const ZEROS: usize = 256 * 1024;

@@ -182,6 +182,9 @@ pub enum ReadError {
         /// What was found.
         what: Damage,
     },
+    /// The index of what is older is being opened, or made: it is known when that is done.
+    #[error("the index of older messages is being opened; try again shortly")]
+    Indexing,
 }
 
 /// What was not as expected at start, and did not keep the store from being opened.

@@ -1,12 +1,20 @@
-//! Where everything stands: in memory, rebuilt at every start.
+//! Where everything stands. What is small is in memory: how far each feed goes, rows, lives, and
+//! coarsely where records are ([`Marks`]). Of what grows with every message only the newest is
+//! ([`Tail`]); what is older is in the index on disk, if there is one.
+
+mod marks;
+mod tail;
 
 use std::collections::BTreeMap;
 
-use skychat_identity::PublicKey;
 use skychat_proto::ids::{
     EntryId, EventSeq, FeedId, Incarnation, MessageId, Position, Seq, SpaceId, TableId,
 };
 use zeroize::Zeroizing;
+
+pub(crate) use marks::{Mark, Marks};
+pub(crate) use tail::{Block, Tail};
+pub use tail::{MAX_TAIL, MessageRef};
 
 /// A record, for as long as the store exists: the number of its group, and which record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +23,14 @@ pub struct RecordId {
     pub group: u64,
     /// From 0.
     pub index: u16,
+}
+
+impl RecordId {
+    /// The record so many before this one in its group.
+    pub(crate) fn back(self, back: u16) -> Option<Self> {
+        let index = self.index.checked_sub(back)?;
+        Some(RecordId { index, ..self })
+    }
 }
 
 /// How far a feed goes.
@@ -40,6 +56,8 @@ pub(crate) struct Place {
     pub(crate) generation: u32,
     /// Of its head.
     pub(crate) offset: u64,
+    /// Where its group ends.
+    pub(crate) group_end: u64,
     pub(crate) meta: u32,
     pub(crate) body: u32,
     /// Checksum of the body.
@@ -49,46 +67,19 @@ pub(crate) struct Place {
     pub(crate) event: u64,
 }
 
-/// Entries that were written as one range.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Block {
-    /// The position after its last entry.
-    pub(crate) end: Position,
-    pub(crate) place: Place,
-}
-
-/// The content of an entry.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ContentPlace {
-    pub(crate) message: MessageId,
-    pub(crate) entry: EntryId,
-    pub(crate) place: Place,
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct Feed {
     pub(crate) tip: Tip,
-    /// Adjacent, in order.
-    pub(crate) blocks: Vec<Block>,
     /// Spans without bodies: in order, apart from each other.
     pub(crate) dropped: Vec<(Position, Position)>,
-    pub(crate) contents: BTreeMap<Seq, ContentPlace>,
 }
 
 impl Feed {
     const fn new() -> Self {
         Feed {
             tip: Tip::START,
-            blocks: Vec::new(),
             dropped: Vec::new(),
-            contents: BTreeMap::new(),
         }
-    }
-
-    /// The blocks from the one on that holds the entry after `from`.
-    pub(crate) fn blocks_from(&self, from: Position) -> &[Block] {
-        let first = self.blocks.partition_point(|block| block.end <= from);
-        self.blocks.get(first..).unwrap_or_default()
     }
 
     fn drop_span(&mut self, mut from: Position, mut to: Position) {
@@ -117,50 +108,45 @@ pub(crate) fn is_dropped(spans: &[(Position, Position)], seq: Seq) -> bool {
         .is_some_and(|(_, end)| end.covers(seq))
 }
 
-/// What an event is of.
+/// The messages of a space.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum EventOf {
-    Message { feed: FeedId, seq: Seq },
-    Draft,
-    Put,
-    Delete,
+pub(crate) struct Conversation {
+    pub(crate) messages: u64,
+    pub(crate) last: RecordId,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EventPlace {
-    pub(crate) of: EventOf,
-    pub(crate) place: Place,
-}
-
-/// A message with a content that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageRef {
-    /// In which feed.
-    pub feed: FeedId,
-    /// Which entry of it.
-    pub seq: Seq,
-    /// The record of its content.
-    pub record: RecordId,
-}
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) feeds: BTreeMap<FeedId, Feed>,
     pub(crate) rows: BTreeMap<TableId, BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>>,
-    /// The first one of each that was taken.
-    pub(crate) messages: BTreeMap<(PublicKey, SpaceId, MessageId), MessageRef>,
-    pub(crate) spaces: BTreeMap<SpaceId, BTreeMap<RecordId, (FeedId, Seq)>>,
-    /// Number 1 first.
-    pub(crate) events: Vec<EventPlace>,
+    pub(crate) spaces: BTreeMap<SpaceId, Conversation>,
     /// In order.
     pub(crate) lives: Vec<(RecordId, EventSeq, Incarnation)>,
+    pub(crate) marks: Marks,
+    pub(crate) tail: Tail,
     pub(crate) groups: u64,
     pub(crate) records: u64,
+    pub(crate) events: u64,
     /// Bytes of journal that are in use.
     pub(crate) bytes: u64,
 }
 
 impl Index {
+    pub(crate) const fn new(tail: Tail) -> Self {
+        Index {
+            feeds: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            spaces: BTreeMap::new(),
+            lives: Vec::new(),
+            marks: Marks::new(),
+            tail,
+            groups: 0,
+            records: 0,
+            events: 0,
+            bytes: 0,
+        }
+    }
+
     pub(crate) fn tip(&self, feed: &FeedId) -> Tip {
         self.feeds.get(feed).map_or(Tip::START, |feed| feed.tip)
     }
@@ -169,17 +155,33 @@ impl Index {
         self.feeds.entry(feed).or_insert_with(Feed::new)
     }
 
-    pub(crate) fn last_event(&self) -> EventSeq {
-        EventSeq::new(self.events.len() as u64)
+    pub(crate) const fn last_event(&self) -> EventSeq {
+        EventSeq::new(self.events)
+    }
+
+    /// Enters a record, the next of the journal, before what it says.
+    pub(crate) fn add_record(&mut self, place: &Place) {
+        let mark = Mark {
+            record: place.record,
+            events: self.events,
+            segment: place.segment,
+            offset: place.offset,
+            group_end: place.group_end,
+        };
+        self.marks.note(mark, place.generation);
+        if place.event != 0 {
+            self.events = self.events.saturating_add(1);
+        }
     }
 
     pub(crate) fn add_range(&mut self, feed: FeedId, end: Position, tip: EntryId, place: Place) {
-        let feed = self.feed_mut(feed);
-        feed.blocks.push(Block { end, place });
-        feed.tip = Tip {
+        let held = self.feed_mut(feed);
+        let start = held.tip.head;
+        held.tip = Tip {
             head: end,
             hash: tip,
         };
+        self.tail.add_block(feed, Block { start, end, place });
     }
 
     pub(crate) fn add_content(
@@ -187,30 +189,17 @@ impl Index {
         feed: FeedId,
         seq: Seq,
         message: MessageId,
-        entry: EntryId,
-        place: Place,
+        record: RecordId,
     ) {
-        let content = ContentPlace {
-            message,
-            entry,
-            place,
+        let first = Conversation {
+            messages: 0,
+            last: record,
         };
-        self.feed_mut(feed).contents.insert(seq, content);
-        let key = (feed.author, feed.space, message);
-        self.messages.entry(key).or_insert(MessageRef {
-            feed,
-            seq,
-            record: place.record,
-        });
-        let space = self.spaces.entry(feed.space).or_default();
-        space.insert(place.record, (feed, seq));
-        self.add_event(EventOf::Message { feed, seq }, place);
-    }
-
-    pub(crate) fn add_event(&mut self, of: EventOf, place: Place) {
-        if place.event != 0 {
-            self.events.push(EventPlace { of, place });
-        }
+        let space = self.spaces.entry(feed.space).or_insert(first);
+        space.messages = space.messages.saturating_add(1);
+        space.last = record;
+        self.tail
+            .add_message(message, MessageRef { feed, seq, record });
     }
 
     pub(crate) fn add_drop(&mut self, feed: FeedId, from: Position, to: Position) {

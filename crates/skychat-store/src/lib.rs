@@ -43,6 +43,7 @@
 //! ```
 
 mod ahead;
+mod deep;
 mod disk;
 #[cfg(feature = "driver")]
 mod driver;
@@ -54,16 +55,21 @@ mod open;
 mod reader;
 mod record;
 mod replay;
+mod shared;
 mod stage;
+mod walk;
 mod writer;
 
 pub use ahead::SegmentFiller;
+pub use deep::{DeepError, GoOn, KeyValues};
 pub use disk::{Disk, DiskFault, MemoryDisk};
+#[cfg(feature = "sled")]
+pub use driver::spawn_indexed_writer;
 #[cfg(feature = "driver")]
 pub use driver::{Done, FileDisk, QueueError, WriterHandle, spawn_writer};
 pub use error::{Damage, OpenError, ReadError, Refused, Warning, WriteError};
 pub use event::{Committed, EventView, Receipt, StoredConversation, StoredEvent, StoredMessage};
-pub use index::{MessageRef, RecordId, Tip};
+pub use index::{MAX_TAIL, MessageRef, RecordId, Tip};
 pub use open::{OpenOptions, Recovered, Store};
 pub use reader::{StoreReader, StoreSize};
 pub use writer::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::ahead::Ahead;
 use crate::disk::Disk;
 use crate::error::{Damage, OpenError, Warning};
-use crate::index::{Index, Tip};
+use crate::index::{Index, Tail, Tip};
 use crate::layout::{
     Counts, FOOTER_MAGIC, GROUP_LEN, GROUP_MAGIC, GroupHeader, HEAD_FILE, HEAD_LEN, HEADER_MAGIC,
     HeadFile, JOURNAL, SEGMENT_LEN, STORE_LEN, SegmentMark, StoreId, Unread, segment_number,
@@ -23,7 +23,8 @@ use crate::layout::{
 use crate::reader::StoreReader;
 use crate::record::{LIVES, is_own, open_row};
 use crate::replay::{Fault, Replay};
-use crate::writer::{At, Current, SegmentSizes, Shared, StoreWriter};
+use crate::shared::Shared;
+use crate::writer::{At, Current, SegmentSizes, StoreWriter};
 
 /// What is needed to open a store.
 #[derive(Debug)]
@@ -38,10 +39,13 @@ pub struct OpenOptions {
     pub seed: [u8; 32],
     /// How large segments are made.
     pub segments: SegmentSizes,
+    /// How many ranges and messages are kept in memory, if there is an index on disk for what is
+    /// older ([`MAX_TAIL`] is the usual number); `None`: all, for a store in memory.
+    pub tail: Option<usize>,
 }
 
 impl OpenOptions {
-    /// With segments of the usual sizes.
+    /// With segments of the usual sizes, and all in memory.
     pub fn new(
         owner: PublicKey,
         store_key: StoreKey,
@@ -54,6 +58,7 @@ impl OpenOptions {
             incarnation,
             seed,
             segments: SegmentSizes::default(),
+            tail: None,
         }
     }
 }
@@ -122,7 +127,7 @@ fn open(
         options: &options,
         head,
         head_met: false,
-        replay: Replay::new(),
+        replay: Replay::new(options.tail.map_or(Tail::whole(), Tail::bounded)),
         counts: Counts::default(),
         store: None,
         warnings: &mut warnings,
@@ -167,7 +172,7 @@ fn open(
     let tips = index
         .feeds
         .iter()
-        .filter(|(_, feed)| !feed.blocks.is_empty());
+        .filter(|(_, feed)| feed.tip != Tip::START);
     let recovered = Recovered {
         tables,
         tips: tips.map(|(id, feed)| (*id, feed.tip)).collect(),
@@ -186,12 +191,7 @@ fn open(
         segments: sizes,
         ..
     } = options;
-    let shared = Arc::new(Shared {
-        disk,
-        key: store_key,
-        index: RwLock::new(index),
-        ahead: Ahead::default(),
-    });
+    let shared = Arc::new(Shared::new(disk, store_key, store, Ahead::default(), index));
     let mut writer = StoreWriter {
         shared: Arc::clone(&shared),
         store,

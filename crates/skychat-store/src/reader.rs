@@ -1,25 +1,24 @@
 //! Reading what is committed.
 
-use std::sync::{Arc, PoisonError, RwLockReadGuard};
+mod events;
+mod messages;
+
+use std::sync::{Arc, RwLockReadGuard};
 
 use bytes::Bytes;
-use skychat_identity::{KeyCache, PublicKey, Signature};
+use skychat_identity::{KeyCache, Signature};
 use skychat_proto::entry::{Header, Kind};
-use skychat_proto::ids::{
-    EntryId, EventSeq, FeedId, Incarnation, MessageId, Position, Seq, SpaceId, TableId,
-};
+use skychat_proto::ids::{EntryId, FeedId, Position, TableId};
 use skychat_proto::limits::{MAX_RANGE_BYTES, MAX_RANGE_ENTRIES, ROW_LEN};
 use skychat_proto::range::{RangeBuilder, RawRange};
-use zeroize::Zeroizing;
 
+use crate::deep::{self, DeepError};
 use crate::error::{Damage, ReadError};
-use crate::event::{EventView, StoredConversation, StoredEvent, StoredMessage};
-use crate::index::{
-    ContentPlace, EventOf, EventPlace, Index, MessageRef, Place, RecordId, Tip, is_dropped,
-};
+use crate::index::{Index, Place, Tip, is_dropped};
 use crate::layout::{CRC_LEN, RECORD_LEN, RecordHead, head_sum, segment_path};
-use crate::record::{ContentMeta, ContentSeal, open_row, row_meta, without_bodies};
-use crate::writer::Shared;
+use crate::record::without_bodies;
+use crate::shared::Shared;
+use crate::walk::{Locator, Passed};
 
 /// Reads what is committed, from any thread; clones are cheap. Everything here may block on the
 /// disk, but never on the writer's sync.
@@ -53,10 +52,7 @@ impl StoreReader {
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {
-        self.shared
-            .index
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.read()
     }
 
     /// How far a feed goes.
@@ -89,26 +85,21 @@ impl StoreReader {
         let max_bytes = usize::try_from(max_bytes)
             .unwrap_or(MAX_RANGE_BYTES)
             .min(MAX_RANGE_BYTES);
-        let (blocks, dropped) = {
-            let index = self.index();
-            let Some(feed) = index.feeds.get(&feed) else {
-                return Ok(None);
-            };
-            let blocks = feed.blocks_from(from);
-            let blocks = blocks.get(..max_entries).unwrap_or(blocks).to_vec();
-            (blocks, feed.dropped.clone())
+        let Some((blocks, dropped)) = self.blocks(&feed, from, max_entries)? else {
+            return Ok(None);
         };
         let mut keys = KeyCache::new();
         let mut parts: Vec<RawRange> = Vec::new();
         let (mut entries, mut bytes) = (0_usize, 0_usize);
         for block in &blocks {
-            let whole = self.block(&block.place, &dropped, &mut keys)?;
+            let whole = self.whole_range(block, &dropped, &mut keys)?;
             let part = if parts.is_empty() {
-                whole.suffix(from.max(whole.start()))
+                whole.suffix(from)
             } else {
                 Some(whole)
             };
-            let part = part.ok_or_else(|| damaged(&block.place, Damage::Range))?;
+            let part = part.filter(|part| part.feed() == feed);
+            let part = part.ok_or_else(|| damaged(block, Damage::Range))?;
             let fits = entries.saturating_add(part.len()) <= max_entries
                 && bytes.saturating_add(part.size()) <= max_bytes;
             if fits {
@@ -129,7 +120,7 @@ impl StoreReader {
             break;
         }
         join(parts).map_err(|()| {
-            let place = blocks.first().map(|block| block.place);
+            let place = blocks.first();
             ReadError::Damaged {
                 segment: place.map_or(0, |place| place.segment),
                 offset: place.map_or(0, |place| place.offset),
@@ -150,174 +141,16 @@ impl StoreReader {
         let Some(seq) = position.last() else {
             return Ok(None);
         };
-        let block = {
-            let index = self.index();
-            let blocks = index
-                .feeds
-                .get(&feed)
-                .map(|feed| feed.blocks_from(seq.position()));
-            blocks.and_then(|blocks| blocks.first()).copied()
+        let found = self.blocks(&feed, seq.position(), 1)?;
+        let Some(place) = found.and_then(|(blocks, _)| blocks.first().copied()) else {
+            return Ok(None);
         };
-        let Some(block) = block else { return Ok(None) };
-        let range = self.heads(&block.place, &mut KeyCache::new())?;
+        let (head, _) = self.record(&place, false)?;
+        let range = bodiless(&head, &place, &mut KeyCache::new())?;
         let found = range.headers().find(|(header, _)| header.seq == seq);
         let signature = range.signature();
         let signed = position == range.end() && signature.as_bytes().iter().any(|byte| *byte != 0);
         Ok(found.map(|(header, id)| (header, id, signed.then_some(signature))))
-    }
-
-    /// The message id of an entry and its content, as it was handed in; `None`: none was.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    #[expect(clippy::type_complexity, reason = "an id and bytes, if there is one")]
-    pub fn content(
-        &self,
-        feed: FeedId,
-        seq: Seq,
-    ) -> Result<Option<(MessageId, Zeroizing<Vec<u8>>)>, ReadError> {
-        let content = {
-            let index = self.index();
-            let feed = index.feeds.get(&feed);
-            feed.and_then(|feed| feed.contents.get(&seq)).copied()
-        };
-        let Some(content) = content else {
-            return Ok(None);
-        };
-        let text = self.text(&feed, &content)?;
-        Ok(Some((content.message, text)))
-    }
-
-    /// Where a message stands whose content was taken: the first one with this id.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn find(
-        &self,
-        author: PublicKey,
-        space: SpaceId,
-        message: MessageId,
-    ) -> Result<Option<MessageRef>, ReadError> {
-        let index = self.index();
-        Ok(index.messages.get(&(author, space, message)).copied())
-    }
-
-    /// The newest messages of a space before a record, at most `limit`; the oldest of them first.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn history(
-        &self,
-        space: SpaceId,
-        before: Option<RecordId>,
-        limit: usize,
-    ) -> Result<Vec<StoredMessage>, ReadError> {
-        let found: Vec<MessagePlaces> = {
-            let index = self.index();
-            let Some(messages) = index.spaces.get(&space) else {
-                return Ok(Vec::new());
-            };
-            let end = match before {
-                Some(before) => std::ops::Bound::Excluded(before),
-                None => std::ops::Bound::Unbounded,
-            };
-            let page = messages.range((std::ops::Bound::Unbounded, end));
-            let page = page.rev().take(limit);
-            page.filter_map(|(_, (feed, seq))| message_places(&index, feed, *seq))
-                .collect()
-        };
-        let mut heads = Heads::default();
-        let mut page = Vec::with_capacity(found.len());
-        for (feed, content, block) in found.into_iter().rev() {
-            page.push(StoredMessage {
-                record: content.place.record,
-                header: heads.of(self, &block, &content.entry)?,
-                content: Some(self.text(&feed, &content)?),
-                event: (content.place.event != 0).then(|| EventSeq::new(content.place.event)),
-            });
-        }
-        Ok(page)
-    }
-
-    /// All spaces with messages in them.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn conversations(&self) -> Result<Vec<StoredConversation>, ReadError> {
-        let index = self.index();
-        let spaces = index.spaces.iter().filter_map(|(space, messages)| {
-            let (last, _) = messages.last_key_value()?;
-            Some(StoredConversation {
-                space: *space,
-                messages: messages.len() as u64,
-                last: *last,
-            })
-        });
-        Ok(spaces.collect())
-    }
-
-    /// Events from number `from` on, in order, at most `limit`.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<StoredEvent>, ReadError> {
-        let skip = usize::try_from(from.get().saturating_sub(1)).unwrap_or(usize::MAX);
-        let found: Vec<(EventPlace, Option<MessagePlaces>)> = {
-            let index = self.index();
-            let events = index.events.iter().skip(skip).take(limit);
-            events
-                .map(|event| match event.of {
-                    EventOf::Message { feed, seq } => {
-                        let places = message_places(&index, &feed, seq);
-                        // The record of the event, should the entry have got another content.
-                        let places = places.map(|(feed, content, block)| {
-                            let place = event.place;
-                            (feed, ContentPlace { place, ..content }, block)
-                        });
-                        (*event, places)
-                    }
-                    _ => (*event, None),
-                })
-                .collect()
-        };
-        let mut heads = Heads::default();
-        let mut keys = KeyCache::new();
-        let mut events = Vec::with_capacity(found.len());
-        for (event, message) in found {
-            let view = match message {
-                Some((feed, content, block)) => EventView::Message {
-                    header: heads.of(self, &block, &content.entry)?,
-                    record: content.place.record,
-                    plaintext: Some(self.text(&feed, &content)?),
-                },
-                None => self.view(&event, &mut keys)?,
-            };
-            let seq = EventSeq::new(event.place.event);
-            events.push(StoredEvent { seq, view });
-        }
-        Ok(events)
-    }
-
-    /// The number of the first event that is kept; one more than the last if there is none.
-    pub fn first_event(&self) -> EventSeq {
-        EventSeq::ZERO.next()
-    }
-
-    /// The number of the last event; 0 if there is none.
-    pub fn last_event(&self) -> EventSeq {
-        self.index().last_event()
-    }
-
-    /// Which life wrote an event; `None` if there is no such event.
-    pub fn life_of(&self, event: EventSeq) -> Option<Incarnation> {
-        self.index().life_of(event)
-    }
-
-    /// The number with which the events of a life begin, whether or not it wrote any.
-    pub fn first_of(&self, life: Incarnation) -> Option<EventSeq> {
-        let index = self.index();
-        let found = index.lives.iter().find(|(.., of)| *of == life);
-        found.map(|(_, first, _)| *first)
     }
 
     /// A row.
@@ -359,6 +192,11 @@ impl StoreReader {
             records: index.records,
             bytes: index.bytes,
         }
+    }
+
+    /// Whether some of what is older is not found yet: the index is being opened, or made.
+    pub fn is_indexing(&self) -> bool {
+        self.shared.is_indexing()
     }
 
     /// Meta and body of a record, checked; the body only if it is asked for.
@@ -403,7 +241,7 @@ impl StoreReader {
     }
 
     /// A stored range without the bodies that were dropped.
-    fn block(
+    fn whole_range(
         &self,
         place: &Place,
         dropped: &[(Position, Position)],
@@ -430,115 +268,68 @@ impl StoreReader {
         Ok(range)
     }
 
-    /// A stored range without bodies.
-    fn heads(&self, place: &Place, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
-        let (head, _) = self.record(place, false)?;
-        RawRange::from_parts(without_bodies(&head), Bytes::new(), keys)
-            .map_err(|_| damaged(place, Damage::Record))
-    }
-
-    fn text(&self, feed: &FeedId, content: &ContentPlace) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-        let (_, sealed) = self.whole(&content.place)?;
-        let seal = ContentSeal {
-            author: &feed.author,
-            space: &feed.space,
-            message: &content.message,
-            entry: &content.entry,
+    /// Where ranges of a feed stand that end behind `from`, at most `most`, and what of the feed
+    /// was dropped; `None`: there is no such feed.
+    fn blocks(
+        &self,
+        feed: &FeedId,
+        from: Position,
+        most: usize,
+    ) -> Result<Option<(Vec<Place>, Spans)>, ReadError> {
+        let (recent, dropped, older) = {
+            let index = self.index();
+            let Some(held) = index.feeds.get(feed) else {
+                return Ok(None);
+            };
+            if from >= held.tip.head {
+                return Ok(Some((Vec::new(), Vec::new())));
+            }
+            let recent = index.tail.blocks(feed, from, most);
+            let first = recent.first().map_or(held.tip.head, |block| block.start);
+            let older = (first > from)
+                .then(|| self.shared.deep(&index).map(|deep| (deep, first)))
+                .transpose()?;
+            (recent, held.dropped.clone(), older)
         };
-        seal.open(&self.shared.key, &sealed)
-            .ok_or_else(|| damaged(&content.place, Damage::Body))
-    }
-
-    /// An event that is no message.
-    fn view(&self, event: &EventPlace, keys: &mut KeyCache) -> Result<EventView, ReadError> {
-        let place = &event.place;
-        let bad = || damaged(place, Damage::Record);
-        match event.of {
-            EventOf::Message { .. } => Err(bad()),
-            EventOf::Draft => {
-                let (meta, sealed) = self.whole(place)?;
-                let Some(ContentMeta::Draft {
-                    author,
-                    space,
-                    message,
-                }) = ContentMeta::decode(&meta, keys)
-                else {
-                    return Err(bad());
-                };
-                let seal = ContentSeal {
-                    author: &author,
-                    space: &space,
-                    message: &message,
-                    entry: &EntryId::ZERO,
-                };
-                let text = seal.open(&self.shared.key, &sealed);
-                Ok(EventView::Draft {
-                    author,
-                    space,
-                    message,
-                    record: place.record,
-                    plaintext: Some(text.ok_or_else(|| damaged(place, Damage::Body))?),
-                })
+        let mut places = Vec::new();
+        if let Some((deep, first)) = older {
+            let Some(deep) = deep else {
+                return Ok(Some((Vec::new(), dropped)));
+            };
+            let found = deep::blocks(&*deep, feed, from, most);
+            let found = found.map_err(|error| self.shared.lose_deep(&error))?;
+            let mut locator = Locator::new(&self.shared);
+            let mut end = from;
+            for block in found {
+                places.push(locator.find(block.record)?.place);
+                end = block.end;
+                if end >= first {
+                    break;
+                }
             }
-            EventOf::Put => {
-                let (meta, sealed) = self.record(place, true)?;
-                let (table, key) = row_meta(&meta).ok_or_else(bad)?;
-                // One that was overwritten, because a later row took its place, is no damage.
-                let is_whole = place.body_sum == crc32c::crc32c(&sealed);
-                let value = is_whole
-                    .then(|| open_row(&self.shared.key, table, key, &sealed).ok_or_else(bad))
-                    .transpose()?;
-                Ok(EventView::Row {
-                    table,
-                    key: key.to_vec(),
-                    value: value.map(|value| value.to_vec()),
-                })
-            }
-            EventOf::Delete => {
-                let (meta, _) = self.record(place, true)?;
-                let (table, key) = row_meta(&meta).ok_or_else(bad)?;
-                let key = key.to_vec();
-                Ok(EventView::Deleted { table, key })
+            if end < first && places.len() < most {
+                let error = DeepError("a range is missing".to_owned());
+                return Err(self.shared.lose_deep(&error));
             }
         }
+        places.extend(recent.iter().map(|block| block.place));
+        places.truncate(most);
+        Ok(Some((places, dropped)))
     }
 }
 
-/// Where a message stands: its feed, its content, the range its entry is in.
-type MessagePlaces = (FeedId, ContentPlace, Place);
-
-fn message_places(index: &Index, feed: &FeedId, seq: Seq) -> Option<MessagePlaces> {
-    let stored = index.feeds.get(feed)?;
-    let content = stored.contents.get(&seq)?;
-    let block = stored.blocks_from(seq.position()).first()?;
-    Some((*feed, *content, block.place))
+/// A stored range without bodies.
+fn heads(passed: &Passed, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
+    bodiless(&passed.meta, &passed.place, keys)
 }
 
-/// The headers of the range that was read last: neighbours often stand in one.
-#[derive(Default)]
-struct Heads {
-    keys: KeyCache,
-    of: Option<RecordId>,
-    headers: Vec<(Header, EntryId)>,
+fn bodiless(head: &[u8], place: &Place, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
+    RawRange::from_parts(without_bodies(head), Bytes::new(), keys)
+        .map_err(|_| damaged(place, Damage::Record))
 }
 
-impl Heads {
-    fn of(
-        &mut self,
-        reader: &StoreReader,
-        place: &Place,
-        entry: &EntryId,
-    ) -> Result<Header, ReadError> {
-        if self.of != Some(place.record) {
-            let range = reader.heads(place, &mut self.keys)?;
-            self.headers = range.headers().collect();
-            self.of = Some(place.record);
-        }
-        let found = self.headers.iter().find(|(_, id)| id == entry);
-        let header = found.map(|(header, _)| *header);
-        header.ok_or_else(|| damaged(place, Damage::Range))
-    }
-}
+/// Spans of a feed.
+type Spans = Vec<(Position, Position)>;
 
 /// The front of a range that fits, under a signature of zeros. `None`: nothing fits, and that is
 /// no matter.

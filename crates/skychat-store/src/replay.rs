@@ -12,7 +12,7 @@ use skychat_proto::range::RawRange;
 use skychat_proto::record::tables;
 
 use crate::error::Damage;
-use crate::index::{EventOf, Index, Place, RecordId, is_dropped};
+use crate::index::{Index, Place, RecordId, Tail, is_dropped};
 use crate::layout::{CRC_LEN, Counts, GroupHeader, RECORD_LEN, RecordHead, RecordKind, head_sum};
 use crate::open::{Built, Rows};
 use crate::record::{ContentMeta, row_meta, span};
@@ -111,9 +111,9 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new(tail: Tail) -> Self {
         Replay {
-            index: Index::default(),
+            index: Index::new(tail),
             rows: Rows::new(),
             bad_entries: Vec::new(),
             bad_rows: BTreeMap::new(),
@@ -168,6 +168,7 @@ impl Replay {
                     segment,
                     generation: header.generation,
                     offset: at as u64,
+                    group_end: span.end as u64,
                     meta: head.meta,
                     body: head.body,
                     body_sum: head.body_sum,
@@ -200,6 +201,7 @@ impl Replay {
         let mut ranges: BTreeMap<usize, Vec<(Header, EntryId)>> = BTreeMap::new();
         for (number, record) in group.0.into_iter().enumerate() {
             let invalid = || record.fault(Damage::Record);
+            self.index.add_record(&record.place);
             match record.kind {
                 RecordKind::Entry => {
                     let headers = self.range(&record, keys)?;
@@ -214,14 +216,12 @@ impl Replay {
                             let range = number.checked_sub(back.into());
                             let range = range.and_then(|range| ranges.get(&range));
                             let found = range.and_then(|range| range.get(usize::from(row)));
-                            let (header, id) = found.ok_or_else(invalid)?;
+                            let (header, _) = found.ok_or_else(invalid)?;
                             let (feed, seq) = (header.feed, header.seq);
                             self.index
-                                .add_content(feed, seq, header.message, *id, record.place);
+                                .add_content(feed, seq, header.message, record.place.record);
                         }
-                        ContentMeta::Draft { .. } => {
-                            self.index.add_event(EventOf::Draft, record.place);
-                        }
+                        ContentMeta::Draft { .. } => {}
                     }
                 }
                 RecordKind::Drop => {
@@ -231,7 +231,6 @@ impl Replay {
                 RecordKind::Put => {
                     let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
                     let row = (table, key.to_vec());
-                    self.index.add_event(EventOf::Put, record.place);
                     if record.body_is_good {
                         self.bad_rows.remove(&row);
                     } else {
@@ -247,7 +246,6 @@ impl Replay {
                 RecordKind::Delete => {
                     let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
                     let row = (table, key.to_vec());
-                    self.index.add_event(EventOf::Delete, record.place);
                     self.bad_rows.remove(&row);
                     self.rows.remove(&row);
                 }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Refused;
 use crate::event::{EventView, StoredEvent};
-use crate::index::{EventOf, Index, Place, RecordId, Tip};
+use crate::index::{Index, Place, RecordId, Tip};
 use crate::layout::{
     CRC_LEN, Counts, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, StoreId, head_sum,
 };
@@ -408,6 +408,7 @@ impl Stage {
         offset: u64,
     ) -> Vec<StoredEvent> {
         let counts = self.counts();
+        let group_end = offset.saturating_add(self.bytes.len() as u64);
         let mut events = Vec::new();
         for (number, staged) in self.records.into_iter().enumerate() {
             let record = RecordId {
@@ -418,6 +419,7 @@ impl Stage {
                 segment,
                 generation,
                 offset: offset.saturating_add(staged.at as u64),
+                group_end,
                 meta: staged.meta,
                 body: staged.body,
                 body_sum: staged.body_sum,
@@ -439,17 +441,16 @@ impl Stage {
 fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
     let is_event = place.event != 0;
     let record = place.record;
+    index.add_record(&place);
     match fact {
         Fact::Range { feed, end, tip } => {
             index.add_range(feed, end, tip, place);
             None
         }
         Fact::Content {
-            header,
-            id,
-            plaintext,
+            header, plaintext, ..
         } => {
-            index.add_content(header.feed, header.seq, header.message, id, place);
+            index.add_content(header.feed, header.seq, header.message, record);
             is_event.then_some(EventView::Message {
                 header,
                 record,
@@ -461,22 +462,18 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
             space,
             message,
             plaintext,
-        } => {
-            index.add_event(EventOf::Draft, place);
-            is_event.then_some(EventView::Draft {
-                author,
-                space,
-                message,
-                record,
-                plaintext: Some(plaintext),
-            })
-        }
+        } => is_event.then_some(EventView::Draft {
+            author,
+            space,
+            message,
+            record,
+            plaintext: Some(plaintext),
+        }),
         Fact::Drop { feed, from, to } => {
             index.add_drop(feed, from, to);
             None
         }
         Fact::Put { table, key, value } => {
-            index.add_event(EventOf::Put, place);
             let view = is_event.then(|| EventView::Row {
                 table,
                 key: key.clone(),
@@ -488,7 +485,6 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
             view
         }
         Fact::Delete { table, key } => {
-            index.add_event(EventOf::Delete, place);
             index.delete(table, &key);
             is_event.then_some(EventView::Deleted { table, key })
         }

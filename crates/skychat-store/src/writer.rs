@@ -1,23 +1,23 @@
 //! Writing groups.
 
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::Arc;
 
 use chacha20::ChaCha20Rng;
 use skychat_proto::ids::{EventSeq, Incarnation};
 use skychat_proto::record::Batch;
-use skychat_seal::StoreKey;
 use tracing::warn;
 
-use crate::ahead::{Ahead, SegmentFiller, write_zeros};
+use crate::ahead::{SegmentFiller, write_zeros};
 use crate::disk::{Disk, is_full};
 use crate::error::WriteError;
 use crate::event::{Committed, Receipt, StoredEvent};
-use crate::index::{Index, RecordId};
+use crate::index::RecordId;
 use crate::layout::{
     Counts, FOOTER_MAGIC, HEAD_FILE, HEADER_MAGIC, HeadFile, JOURNAL, SEGMENT_LEN, SegmentMark,
     StoreId, segment_path, store_prefix,
 };
+use crate::shared::Shared;
 use crate::stage::{Stage, record_size};
 
 /// Bytes of records that the writer's thread puts into one group, unless one batch has more.
@@ -53,27 +53,6 @@ impl SegmentSizes {
         u64::from(self.first)
             .saturating_mul(1 << doublings)
             .min(self.largest.into())
-    }
-}
-
-/// What the writer and all readers share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) disk: Box<dyn Disk>,
-    pub(crate) key: StoreKey,
-    pub(crate) index: RwLock<Index>,
-    pub(crate) ahead: Ahead,
-}
-
-impl Shared {
-    fn write(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// So many more bytes of journal are in use.
-    fn grow(&self, bytes: usize) {
-        let mut index = self.write();
-        index.bytes = index.bytes.saturating_add(bytes as u64);
     }
 }
 
@@ -194,8 +173,7 @@ impl StoreWriter {
         }
         let mut stage = Stage::new(self.counts, bytes.saturating_add(128));
         let mut receipts = Vec::with_capacity(batches.len());
-        let index = self.shared.index.read();
-        let index = index.unwrap_or_else(PoisonError::into_inner);
+        let index = self.shared.read();
         if let (Some(life), true) = (self.life, records > 0) {
             let first = stage.last_event().next();
             // It is shorter than any limit.

@@ -23,6 +23,8 @@ use crate::writer::{GROUP_BYTES, MAX_GROUP_RECORDS, StoreWriter, batch_size};
 
 /// How often `HEAD` is synced.
 const HEAD_SYNC: Duration = Duration::from_secs(1);
+/// How often it is looked whether lookups that wait for the index can be answered.
+const HELD: Duration = Duration::from_millis(20);
 /// Lookups that can wait.
 const MAX_LOOKUPS: usize = 4096;
 
@@ -67,12 +69,7 @@ pub enum QueueError {
 
 enum Request {
     Batch(Batch),
-    Lookup {
-        lookup: u64,
-        author: PublicKey,
-        space: SpaceId,
-        messages: Vec<MessageId>,
-    },
+    Lookup(Lookup),
 }
 
 #[derive(Default)]
@@ -122,6 +119,49 @@ pub fn spawn_writer(
     writer: StoreWriter,
     on_event: impl FnMut(Done) + Send + 'static,
 ) -> io::Result<WriterHandle> {
+    spawn(writer, Behind::default(), on_event)
+}
+
+/// The same, with an index on disk for what is older than the tail of the store
+/// ([`OpenOptions::tail`](crate::OpenOptions::tail)): in the directory `index`, which is its own,
+/// and on a thread of its own. Whatever is wrong with that directory, it is made again.
+///
+/// # Errors
+/// The system gave no thread.
+#[cfg(feature = "sled")]
+pub fn spawn_indexed_writer(
+    writer: StoreWriter,
+    index: impl Into<std::path::PathBuf>,
+    on_event: impl FnMut(Done) + Send + 'static,
+) -> io::Result<WriterHandle> {
+    let shared = Arc::clone(&writer.shared);
+    let behind = Behind {
+        index: Some(super::indexer::IndexThread::spawn(shared, index.into())?),
+    };
+    spawn(writer, behind, on_event)
+}
+
+/// What follows the commits.
+#[derive(Debug, Default)]
+struct Behind {
+    #[cfg(feature = "sled")]
+    index: Option<super::indexer::IndexThread>,
+}
+
+impl Behind {
+    fn nudge(&self) {
+        #[cfg(feature = "sled")]
+        if let Some(index) = &self.index {
+            index.nudge();
+        }
+    }
+}
+
+fn spawn(
+    writer: StoreWriter,
+    behind: Behind,
+    on_event: impl FnMut(Done) + Send + 'static,
+) -> io::Result<WriterHandle> {
     let lane = Arc::new(Lane::default());
     let filler = writer.filler();
     let worker = Worker {
@@ -131,6 +171,8 @@ pub fn spawn_writer(
         on_event,
         head_synced: now(),
         ahead: FillerThread::spawn(filler)?,
+        behind,
+        held: VecDeque::new(),
     };
     let thread = Builder::new()
         .name("skychat-store".to_owned())
@@ -161,7 +203,7 @@ impl WriterHandle {
     }
 
     /// Asks whether content of these messages was taken. Answered when every batch handed in
-    /// before is on disk.
+    /// before is on disk, and the index can tell.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -180,12 +222,12 @@ impl WriterHandle {
             return Err(QueueError::Full);
         }
         queue.lookups = queue.lookups.saturating_add(1);
-        queue.requests.push_back(Request::Lookup {
+        queue.requests.push_back(Request::Lookup(Lookup {
             lookup,
             author,
             space,
             messages,
-        });
+        }));
         self.lane.more.notify_one();
         Ok(())
     }
@@ -226,18 +268,29 @@ impl Drop for WriterHandle {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 
 struct Worker<F> {
-    /// First: it ends before the directory is let go of.
+    /// First: they end before the directory is let go of.
     ahead: FillerThread,
+    behind: Behind,
     writer: StoreWriter,
     reader: StoreReader,
     lane: Arc<Lane>,
     on_event: F,
     head_synced: Instant,
+    /// Lookups that wait for the index.
+    held: VecDeque<Lookup>,
+}
+
+#[derive(Debug)]
+struct Lookup {
+    lookup: u64,
+    author: PublicKey,
+    space: SpaceId,
+    messages: Vec<MessageId>,
 }
 
 /// The thread that readies the next segment.
@@ -309,7 +362,7 @@ impl<F: FnMut(Done)> Worker<F> {
         }
         self.sync_head();
         drop(closed);
-        drop(self.ahead);
+        drop((self.ahead, self.behind));
         (self.on_event)(Done::Stopped);
     }
 
@@ -323,6 +376,9 @@ impl<F: FnMut(Done)> Worker<F> {
     /// Waits for something to do; `None`: the end.
     fn next(&mut self) -> Option<Vec<Request>> {
         loop {
+            if !self.held.is_empty() && !self.reader.is_indexing() {
+                return Some(Vec::new());
+            }
             if self.writer.head_is_dirty() && self.head_synced.elapsed() >= HEAD_SYNC {
                 self.sync_head();
             }
@@ -334,8 +390,9 @@ impl<F: FnMut(Done)> Worker<F> {
             if queue.stop {
                 return None;
             }
-            let waited = if self.writer.head_is_dirty() {
+            let waited = if self.writer.head_is_dirty() || !self.held.is_empty() {
                 let left = HEAD_SYNC.saturating_sub(self.head_synced.elapsed());
+                let left = if self.held.is_empty() { left } else { HELD };
                 let waited = lane.more.wait_timeout(queue, left);
                 waited.map(|(queue, _)| queue).map_err(|_| ())
             } else {
@@ -346,28 +403,45 @@ impl<F: FnMut(Done)> Worker<F> {
     }
 
     fn work(&mut self, work: Vec<Request>) -> Result<(), Done> {
+        self.answer()?;
         let mut group = Vec::new();
         for request in work {
             match request {
                 Request::Batch(batch) => group.push(batch),
-                Request::Lookup {
-                    lookup,
-                    author,
-                    space,
-                    messages,
-                } => {
+                Request::Lookup(lookup) => {
                     self.commit(std::mem::take(&mut group))?;
-                    let found = messages.into_iter().map(|id| self.hash(author, space, id));
-                    let found = found.collect::<Result<_, _>>().map_err(Done::Unreadable)?;
-                    {
-                        let mut queue = self.lane.queue();
-                        queue.lookups = queue.lookups.saturating_sub(1);
-                    }
-                    (self.on_event)(Done::Found { lookup, found });
+                    self.held.push_back(lookup);
+                    self.answer()?;
                 }
             }
         }
         self.commit(group)
+    }
+
+    /// Answers the lookups that can be answered.
+    fn answer(&mut self) -> Result<(), Done> {
+        for _ in 0..self.held.len() {
+            let Some(next) = self.held.pop_front() else {
+                break;
+            };
+            let ids = next.messages.iter();
+            let found: Result<_, _> = ids
+                .map(|id| self.hash(next.author, next.space, *id))
+                .collect();
+            match found {
+                Ok(found) => {
+                    {
+                        let mut queue = self.lane.queue();
+                        queue.lookups = queue.lookups.saturating_sub(1);
+                    }
+                    let lookup = next.lookup;
+                    (self.on_event)(Done::Found { lookup, found });
+                }
+                Err(ReadError::Indexing) => self.held.push_back(next),
+                Err(error) => return Err(Done::Unreadable(error)),
+            }
+        }
+        Ok(())
     }
 
     fn commit(&mut self, group: Vec<Batch>) -> Result<(), Done> {
@@ -382,6 +456,7 @@ impl<F: FnMut(Done)> Worker<F> {
         }
         (self.on_event)(Done::Committed { receipts, events });
         self.ahead.nudge();
+        self.behind.nudge();
         Ok(())
     }
 

@@ -1,0 +1,228 @@
+//! The index on disk: ids and numbers of what is older than the tail, coarsely. Nothing that was
+//! said is in it, and nothing in it is needed: it is made from the journal, and made again when it
+//! is not what it should be.
+//!
+//! | key | value |
+//! |---|---|
+//! | `m` ‖ tag of (author, space, message) | the record of its content: 10 bytes |
+//! | `b` ‖ tag of a feed ‖ position u64 | ranges from there on: up to 64 times end u64 ‖ record |
+//! | `t` ‖ tag of a space ‖ record | its messages from there on: up to 64 records |
+//!
+//! A tag is the first 16 bytes of a SHA-256; what it leads to is compared with the journal. A
+//! record is group u64 ‖ number in it u16, so that segments may be rewritten.
+
+mod follow;
+mod mark;
+
+use sha2::{Digest, Sha256};
+use skychat_identity::PublicKey;
+use skychat_proto::ids::{FeedId, MessageId, Position, SpaceId};
+
+pub(crate) use follow::{FollowError, Follower};
+pub(crate) use mark::IndexMark;
+
+use crate::index::RecordId;
+
+/// Why the index on disk was of no use. Whatever it is, it is made again.
+#[derive(Debug, thiserror::Error)]
+#[error("the index on disk: {0}")]
+pub struct DeepError(pub String);
+
+/// Whether to go on.
+pub type GoOn = bool;
+
+/// Sorted keys and values on disk. Durability is not asked of it.
+pub trait KeyValues: Send + Sync + std::fmt::Debug {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`DeepError`].
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeepError>;
+
+    /// Sets a value.
+    ///
+    /// # Errors
+    /// [`DeepError`].
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError>;
+
+    /// Sets a value, if the key has none; whether it had none.
+    ///
+    /// # Errors
+    /// [`DeepError`].
+    fn put_new(&self, key: &[u8], value: &[u8]) -> Result<bool, DeepError>;
+
+    /// Takes a key away.
+    ///
+    /// # Errors
+    /// [`DeepError`].
+    fn remove(&self, key: &[u8]) -> Result<(), DeepError>;
+
+    /// Keys from `from` to `to`, both included, in order or the other way round, for as long as
+    /// `each` says so.
+    ///
+    /// # Errors
+    /// [`DeepError`].
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        backwards: bool,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> GoOn,
+    ) -> Result<(), DeepError>;
+
+    /// Hands what was set to the system.
+    ///
+    /// # Errors
+    /// [`DeepError`].
+    fn flush(&self) -> Result<(), DeepError>;
+}
+
+pub(crate) const RECORD_BYTES: usize = 10;
+pub(crate) const BLOCK_BYTES: usize = 18;
+/// Items under one key.
+pub(crate) const CHUNK: usize = 64;
+pub(crate) const TAG: usize = 16;
+
+pub(crate) const MESSAGES: u8 = b'm';
+pub(crate) const BLOCKS: u8 = b'b';
+pub(crate) const PAGES: u8 = b't';
+
+pub(crate) type Tag = [u8; TAG];
+
+fn tag(parts: &[&[u8]]) -> Tag {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    let hash = hash.finalize();
+    let mut tag = [0; TAG];
+    for (to, from) in tag.iter_mut().zip(hash) {
+        *to = from;
+    }
+    tag
+}
+
+pub(crate) fn feed_tag(feed: &FeedId) -> Tag {
+    tag(&[&feed.to_bytes()])
+}
+
+pub(crate) fn space_tag(space: &SpaceId) -> Tag {
+    tag(&[space.as_bytes()])
+}
+
+pub(crate) fn message_key(author: &PublicKey, space: &SpaceId, message: &MessageId) -> Vec<u8> {
+    let tag = tag(&[author.as_bytes(), space.as_bytes(), message.as_bytes()]);
+    key(MESSAGES, &tag, &[])
+}
+
+pub(crate) fn key(kind: u8, tag: &Tag, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + TAG + rest.len());
+    key.push(kind);
+    key.extend_from_slice(tag);
+    key.extend_from_slice(rest);
+    key
+}
+
+pub(crate) fn record_bytes(record: RecordId) -> [u8; RECORD_BYTES] {
+    let mut bytes = [0; RECORD_BYTES];
+    let parts = record.group.to_be_bytes().into_iter();
+    for (to, from) in bytes
+        .iter_mut()
+        .zip(parts.chain(record.index.to_be_bytes()))
+    {
+        *to = from;
+    }
+    bytes
+}
+
+pub(crate) fn record_of(bytes: &[u8]) -> Option<RecordId> {
+    let (group, index) = bytes.split_first_chunk::<8>()?;
+    Some(RecordId {
+        group: u64::from_be_bytes(*group),
+        index: u16::from_be_bytes(*index.first_chunk()?),
+    })
+}
+
+/// A range in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OldBlock {
+    pub(crate) end: Position,
+    pub(crate) record: RecordId,
+}
+
+pub(crate) fn block_bytes(block: OldBlock) -> [u8; BLOCK_BYTES] {
+    let mut bytes = [0; BLOCK_BYTES];
+    let end = block.end.get().to_be_bytes().into_iter();
+    for (to, from) in bytes.iter_mut().zip(end.chain(record_bytes(block.record))) {
+        *to = from;
+    }
+    bytes
+}
+
+fn block_of(bytes: &[u8]) -> Option<OldBlock> {
+    let (end, record) = bytes.split_first_chunk::<8>()?;
+    Some(OldBlock {
+        end: Position::new(u64::from_be_bytes(*end)),
+        record: record_of(record)?,
+    })
+}
+
+/// Ranges of a feed that end behind `from`, at most `most`.
+pub(crate) fn blocks(
+    index: &dyn KeyValues,
+    feed: &FeedId,
+    from: Position,
+    most: usize,
+) -> Result<Vec<OldBlock>, DeepError> {
+    let tag = feed_tag(feed);
+    let at = key(BLOCKS, &tag, &from.get().to_be_bytes());
+    // The chunk that begins at `from` or before.
+    let mut first = at.clone();
+    index.scan(&key(BLOCKS, &tag, &[0; 8]), &at, true, &mut |key, _| {
+        first = key.to_vec();
+        false
+    })?;
+    let mut found = Vec::new();
+    let end = key(BLOCKS, &tag, &[0xFF; 8]);
+    index.scan(&first, &end, false, &mut |_, value| {
+        let blocks = value.chunks_exact(BLOCK_BYTES).filter_map(block_of);
+        found.extend(blocks.filter(|block| block.end > from));
+        found.len() < most
+    })?;
+    found.truncate(most);
+    Ok(found)
+}
+
+/// The newest messages of a space before a record, at most `most`, the newest first.
+pub(crate) fn page(
+    index: &dyn KeyValues,
+    space: &SpaceId,
+    before: Option<RecordId>,
+    most: usize,
+) -> Result<Vec<RecordId>, DeepError> {
+    let tag = space_tag(space);
+    let end = match before {
+        Some(before) => key(PAGES, &tag, &record_bytes(before)),
+        None => key(PAGES, &tag, &[0xFF; RECORD_BYTES]),
+    };
+    let mut found = Vec::new();
+    let start = key(PAGES, &tag, &[0; RECORD_BYTES]);
+    index.scan(&start, &end, true, &mut |_, value| {
+        let records = value.chunks_exact(RECORD_BYTES).rev().filter_map(record_of);
+        found.extend(records.filter(|record| before.is_none_or(|before| *record < before)));
+        found.len() < most
+    })?;
+    found.truncate(most);
+    Ok(found)
+}
+
+/// The record of the content that was taken under an id.
+pub(crate) fn message(
+    index: &dyn KeyValues,
+    author: &PublicKey,
+    space: &SpaceId,
+    message: &MessageId,
+) -> Result<Option<RecordId>, DeepError> {
+    let value = index.get(&message_key(author, space, message))?;
+    Ok(value.as_deref().and_then(record_of))
+}

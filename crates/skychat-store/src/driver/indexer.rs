@@ -1,0 +1,210 @@
+//! The thread that enters the journal into the index on disk.
+
+use std::fs;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+use super::sled::SledIndex;
+use super::thread::now;
+use crate::deep::{DeepError, FollowError, Follower, IndexMark, KeyValues};
+use crate::shared::Shared;
+
+/// Records that are entered before readers learn of it.
+const STEP: usize = 4 * 1024;
+/// How often the mark is written, if something was entered.
+const MARK_EVERY: Duration = Duration::from_secs(5);
+/// How long the thread waits without a word from the one who writes: it may be a reader who found
+/// that the index is of no use.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long it waits to make the index again when that failed, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The thread.
+#[derive(Debug)]
+pub(super) struct IndexThread {
+    /// At most one nudge waits: it stands for all.
+    nudges: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl IndexThread {
+    /// `dir` is its own.
+    pub(super) fn spawn(shared: Arc<Shared>, dir: PathBuf) -> io::Result<Self> {
+        let (nudges, nudged) = sync_channel(1);
+        let indexer = Indexer {
+            shared,
+            dir,
+            nudged,
+        };
+        let thread = Builder::new()
+            .name("skychat-index".to_owned())
+            .spawn(move || indexer.run())?;
+        Ok(IndexThread {
+            nudges: Some(nudges),
+            thread: Some(thread),
+        })
+    }
+
+    /// Says that something was committed.
+    pub(super) fn nudge(&self) {
+        if let Some(nudges) = &self.nudges {
+            // If it is full, the thread is about to look.
+            let _ = nudges.try_send(());
+        }
+    }
+}
+
+impl Drop for IndexThread {
+    fn drop(&mut self) {
+        self.nudges = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the thread of the index panicked");
+        }
+    }
+}
+
+struct Indexer {
+    shared: Arc<Shared>,
+    dir: PathBuf,
+    nudged: Receiver<()>,
+}
+
+impl Indexer {
+    fn run(self) {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let began = now();
+            let followed = catch_unwind(AssertUnwindSafe(|| self.follow()));
+            let error = match followed {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(_) => DeepError("its thread panicked".to_owned()).into(),
+            };
+            self.shared.lose_deep(&DeepError(error.to_string()));
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "the index is made again"
+            );
+            if let Err(error) = remove(&self.dir) {
+                warn!(%error, "the index was not removed");
+            }
+            pause = if began.elapsed() > LONGEST_PAUSE {
+                Duration::from_millis(100)
+            } else {
+                pause.saturating_mul(2).min(LONGEST_PAUSE)
+            };
+            if !self.rest(pause) {
+                return;
+            }
+        }
+    }
+
+    /// Waits; `false`: it is time to end.
+    fn rest(&self, pause: Duration) -> bool {
+        let began = now();
+        while let Some(left) = pause.checked_sub(began.elapsed()) {
+            match self.nudged.recv_timeout(left) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        true
+    }
+
+    /// Follows the journal until there is nobody any more who writes.
+    fn follow(&self) -> Result<(), FollowError> {
+        let began = now();
+        let (values, mut follower) = self.open()?;
+        let mut marked = follower.mark();
+        let mut marked_at = now();
+        let mut whole = false;
+        loop {
+            let more = follower.step(&*values, &self.shared, STEP)?;
+            let mark = follower.mark();
+            if whole && !self.shared.has_deep() {
+                return Err(DeepError("a reader found it of no use".to_owned()).into());
+            }
+            self.shared.indexed(&values, mark.group);
+            if !more && !whole {
+                whole = true;
+                info!(groups = mark.group, items = mark.items, took = ?began.elapsed(), "the index is whole");
+            }
+            if mark != marked && marked_at.elapsed() >= MARK_EVERY {
+                self.keep(&*values, &mark)?;
+                (marked, marked_at) = (mark, now());
+            }
+            if more {
+                continue;
+            }
+            match self.nudged.recv_timeout(LOOK_EVERY) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    while follower.step(&*values, &self.shared, STEP)? {}
+                    return self.keep(&*values, &follower.mark());
+                }
+            }
+        }
+    }
+
+    /// What there is, if it is whole and of this journal; else an empty one.
+    fn open(&self) -> Result<(Arc<dyn KeyValues>, Follower), FollowError> {
+        let tree = self.dir.join("sled");
+        let mark = fs::read(self.mark_path()).ok();
+        let mark = mark.as_deref().and_then(IndexMark::decode);
+        let mark = mark.filter(|mark| mark.store == self.shared.store);
+        if let Some(mark) = mark {
+            let resumed = SledIndex::open(&tree).map_err(FollowError::from);
+            let resumed = resumed.and_then(|values| {
+                let follower = Follower::resume(&values, &self.shared, mark)?;
+                Ok((values, follower))
+            });
+            match resumed {
+                Ok((values, follower)) => return Ok((Arc::new(values), follower)),
+                Err(FollowError::Journal(error)) => return Err(error.into()),
+                Err(error) => warn!(%error, "it is made again from the journal"),
+            }
+        }
+        remove(&self.dir).map_err(disk_error)?;
+        fs::create_dir_all(&self.dir).map_err(disk_error)?;
+        let values = SledIndex::open(&tree)?;
+        debug!("an empty index");
+        Ok((Arc::new(values), Follower::new(self.shared.store)))
+    }
+
+    fn mark_path(&self) -> PathBuf {
+        self.dir.join("mark")
+    }
+
+    /// Writes the mark, once what it speaks of was handed to the system.
+    fn keep(&self, values: &dyn KeyValues, mark: &IndexMark) -> Result<(), FollowError> {
+        values.flush()?;
+        let new = self.dir.join("mark.new");
+        let write = || {
+            let mut file = fs::File::create(&new)?;
+            file.write_all(&mark.encode())?;
+            file.sync_all()?;
+            fs::rename(&new, self.mark_path())
+        };
+        write().map_err(disk_error).map_err(FollowError::from)
+    }
+}
+
+fn disk_error(error: io::Error) -> DeepError {
+    DeepError(error.to_string())
+}
+
+fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,176 @@
+//! What was written last: which ranges, messages and pages there are.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use skychat_identity::PublicKey;
+use skychat_proto::ids::{FeedId, MessageId, Position, Seq, SpaceId};
+
+use super::{Place, RecordId};
+
+/// What the tail holds at most, in ranges and messages, if there is an index behind it. What is
+/// older and not in that index yet is not found meanwhile.
+pub const MAX_TAIL: usize = 32 * 1024;
+/// What stays in the tail although the index has it.
+const KEPT: usize = 2 * 1024;
+
+/// Entries that were written as one range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) start: Position,
+    /// The position after its last entry.
+    pub(crate) end: Position,
+    pub(crate) place: Place,
+}
+
+/// A message with a content that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageRef {
+    /// In which feed.
+    pub feed: FeedId,
+    /// Which entry of it.
+    pub seq: Seq,
+    /// The record of its content.
+    pub record: RecordId,
+}
+
+type MessageKey = (PublicKey, SpaceId, MessageId);
+
+#[derive(Clone, Copy, Debug)]
+enum Item {
+    Block(FeedId),
+    Message(MessageKey),
+}
+
+/// The newest groups, up to a number of items.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    most: usize,
+    /// By group, in order.
+    items: VecDeque<(u64, Item)>,
+    /// The first group of which nothing was forgotten, nor of any behind it.
+    from: u64,
+    blocks: BTreeMap<FeedId, VecDeque<Block>>,
+    messages: BTreeMap<MessageKey, MessageRef>,
+    pages: BTreeMap<SpaceId, VecDeque<RecordId>>,
+}
+
+impl Tail {
+    /// One that never forgets: there is no index behind it.
+    pub(crate) const fn whole() -> Self {
+        Tail::of(usize::MAX)
+    }
+
+    /// One with an index behind it.
+    pub(crate) const fn bounded(most: usize) -> Self {
+        Tail::of(most)
+    }
+
+    const fn of(most: usize) -> Self {
+        Tail {
+            most,
+            items: VecDeque::new(),
+            from: 1,
+            blocks: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            pages: BTreeMap::new(),
+        }
+    }
+
+    /// The first group of which all is here, and of those behind it.
+    pub(crate) const fn from(&self) -> u64 {
+        self.from
+    }
+
+    pub(crate) fn add_block(&mut self, feed: FeedId, block: Block) {
+        self.blocks.entry(feed).or_default().push_back(block);
+        self.add(block.place.record.group, Item::Block(feed));
+    }
+
+    pub(crate) fn add_message(&mut self, message: MessageId, found: MessageRef) {
+        let feed = found.feed;
+        let key = (feed.author, feed.space, message);
+        self.messages.entry(key).or_insert(found);
+        let page = self.pages.entry(feed.space).or_default();
+        page.push_back(found.record);
+        self.add(found.record.group, Item::Message(key));
+    }
+
+    fn add(&mut self, group: u64, item: Item) {
+        self.items.push_back((group, item));
+        if self.items.len() > self.most {
+            self.forget_first();
+        }
+    }
+
+    /// The index behind has everything up to this group.
+    pub(crate) fn forget(&mut self, indexed: u64) {
+        while self.items.len() > KEPT
+            && self
+                .items
+                .front()
+                .is_some_and(|(group, _)| *group <= indexed)
+        {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let Some((group, item)) = self.items.pop_front() else {
+            return;
+        };
+        self.from = self.from.max(group.saturating_add(1));
+        match item {
+            Item::Block(feed) => {
+                if let Some(blocks) = self.blocks.get_mut(&feed) {
+                    blocks.pop_front();
+                    if blocks.is_empty() {
+                        self.blocks.remove(&feed);
+                    }
+                }
+            }
+            Item::Message(key) => {
+                let (_, space, _) = key;
+                let mut record = None;
+                if let Some(page) = self.pages.get_mut(&space) {
+                    record = page.pop_front();
+                    if page.is_empty() {
+                        self.pages.remove(&space);
+                    }
+                }
+                // Another one may have come under the same id.
+                if self.messages.get(&key).map(|found| found.record) == record {
+                    self.messages.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// The blocks of a feed that end behind `from`, at most `most`.
+    pub(crate) fn blocks(&self, feed: &FeedId, from: Position, most: usize) -> Vec<Block> {
+        let Some(blocks) = self.blocks.get(feed) else {
+            return Vec::new();
+        };
+        let first = blocks.partition_point(|block| block.end <= from);
+        blocks.range(first..).take(most).copied().collect()
+    }
+
+    pub(crate) fn message(&self, key: &MessageKey) -> Option<MessageRef> {
+        self.messages.get(key).copied()
+    }
+
+    /// The newest messages of a space before a record, at most `most`, the newest first.
+    pub(crate) fn page(
+        &self,
+        space: &SpaceId,
+        before: Option<RecordId>,
+        most: usize,
+    ) -> Vec<RecordId> {
+        let Some(page) = self.pages.get(space) else {
+            return Vec::new();
+        };
+        let end = before.map_or(page.len(), |before| {
+            page.partition_point(|record| *record < before)
+        });
+        page.range(..end).rev().take(most).copied().collect()
+    }
+}

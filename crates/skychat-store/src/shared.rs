@@ -1,0 +1,109 @@
+//! What the writer, readers and the index on disk share.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use skychat_seal::StoreKey;
+use tracing::warn;
+
+use crate::ahead::Ahead;
+use crate::deep::{DeepError, KeyValues};
+use crate::disk::Disk;
+use crate::error::ReadError;
+use crate::index::Index;
+use crate::layout::StoreId;
+
+/// The index on disk, as far as it goes.
+#[derive(Clone, Debug)]
+struct Deep {
+    values: Arc<dyn KeyValues>,
+    /// The last group that is in it.
+    group: u64,
+}
+
+/// What the writer and all readers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) disk: Box<dyn Disk>,
+    pub(crate) key: StoreKey,
+    pub(crate) store: StoreId,
+    pub(crate) ahead: Ahead,
+    index: RwLock<Index>,
+    deep: RwLock<Option<Deep>>,
+}
+
+impl Shared {
+    pub(crate) const fn new(
+        disk: Box<dyn Disk>,
+        key: StoreKey,
+        store: StoreId,
+        ahead: Ahead,
+        index: Index,
+    ) -> Self {
+        Shared {
+            disk,
+            key,
+            store,
+            ahead,
+            index: RwLock::new(index),
+            deep: RwLock::new(None),
+        }
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many more bytes of journal are in use.
+    pub(crate) fn grow(&self, bytes: usize) {
+        let mut index = self.write();
+        index.bytes = index.bytes.saturating_add(bytes as u64);
+    }
+
+    /// Where to look for what the tail of `index` does not have; `None`: the tail has all there is.
+    pub(crate) fn deep(&self, index: &Index) -> Result<Option<Arc<dyn KeyValues>>, ReadError> {
+        let from = index.tail.from();
+        if from <= 1 {
+            return Ok(None);
+        }
+        let deep = self.deep.read().unwrap_or_else(PoisonError::into_inner);
+        let whole = deep
+            .as_ref()
+            .filter(|deep| deep.group.saturating_add(1) >= from);
+        let values = whole.map(|deep| Arc::clone(&deep.values));
+        values.map(Some).ok_or(ReadError::Indexing)
+    }
+
+    /// Whether some of what is older is not found for now.
+    pub(crate) fn is_indexing(&self) -> bool {
+        self.deep(&self.read()).is_err()
+    }
+
+    /// The index on disk goes up to this group.
+    pub(crate) fn indexed(&self, values: &Arc<dyn KeyValues>, group: u64) {
+        let deep = Deep {
+            values: Arc::clone(values),
+            group,
+        };
+        *self.deep.write().unwrap_or_else(PoisonError::into_inner) = Some(deep);
+        self.write().tail.forget(group);
+    }
+
+    /// Whether there is an index on disk that readers use.
+    pub(crate) fn has_deep(&self) -> bool {
+        let deep = self.deep.read().unwrap_or_else(PoisonError::into_inner);
+        deep.is_some()
+    }
+
+    /// The index on disk is of no use: it will be made again.
+    pub(crate) fn lose_deep(&self, error: &DeepError) -> ReadError {
+        let mut deep = self.deep.write().unwrap_or_else(PoisonError::into_inner);
+        if deep.take().is_some() {
+            warn!(%error, "it is made again from the journal");
+        }
+        ReadError::Indexing
+    }
+}

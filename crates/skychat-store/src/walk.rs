@@ -1,0 +1,288 @@
+//! Going through the committed journal record by record, from a mark on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Damage, ReadError};
+use crate::index::{Mark, Place, RecordId};
+use crate::layout::{
+    CRC_LEN, Chain, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, head_sum,
+    segment_path,
+};
+use crate::shared::Shared;
+
+/// Bytes that are read at once.
+const WINDOW: usize = 32 * 1024;
+/// Records behind the one that was found last that are remembered.
+const REMEMBERED: usize = 64;
+
+/// A record that was come by.
+#[derive(Clone, Debug)]
+pub(crate) struct Passed {
+    pub(crate) kind: RecordKind,
+    pub(crate) place: Place,
+    pub(crate) meta: Bytes,
+}
+
+/// One way through the journal.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    shared: Arc<Shared>,
+    /// The last group that may be read.
+    last: u64,
+    segment: u32,
+    generation: u32,
+    /// Length of the segment's file.
+    length: u64,
+    /// Of the next record, or of the next group where this one ends.
+    offset: u64,
+    group_end: u64,
+    /// The next record, as far as it is in this group.
+    next: RecordId,
+    /// After this group, once its header was read.
+    chain: Option<Chain>,
+    window: Bytes,
+    window_at: u64,
+}
+
+fn disk_error(segment: u32, offset: u64) -> impl FnOnce(std::io::Error) -> ReadError {
+    move |source| ReadError::Disk {
+        segment,
+        offset,
+        source,
+    }
+}
+
+impl Walk {
+    /// From a mark on, as far as the journal is committed now.
+    pub(crate) fn new(shared: &Arc<Shared>, mark: Mark) -> Result<Self, ReadError> {
+        let last = shared.read().groups;
+        let mut walk = Walk {
+            shared: Arc::clone(shared),
+            last,
+            segment: 0,
+            generation: 0,
+            length: 0,
+            offset: 0,
+            group_end: 0,
+            next: mark.record,
+            chain: None,
+            window: Bytes::new(),
+            window_at: 0,
+        };
+        walk.jump(mark)?;
+        Ok(walk)
+    }
+
+    /// From the last mark before a record on; `None`: there is none.
+    pub(crate) fn before(
+        shared: &Arc<Shared>,
+        record: RecordId,
+    ) -> Result<Option<Self>, ReadError> {
+        let mark = shared.read().marks.before(record);
+        mark.map(|mark| Walk::new(shared, mark)).transpose()
+    }
+
+    fn jump(&mut self, mark: Mark) -> Result<(), ReadError> {
+        self.segment = mark.segment;
+        self.generation = self.shared.read().marks.generation(mark.segment);
+        let length = self.shared.disk.len(&segment_path(mark.segment));
+        self.length = length.map_err(disk_error(mark.segment, mark.offset))?;
+        (self.offset, self.group_end) = (mark.offset, mark.group_end);
+        self.next = mark.record;
+        (self.window, self.window_at) = (Bytes::new(), 0);
+        self.chain = None;
+        if mark.record.index == 0 {
+            // The header of the group stands right before its first record.
+            let at = mark.offset.saturating_sub(GROUP_LEN as u64);
+            let bytes = self.bytes(at, GROUP_LEN)?;
+            let header = bytes.and_then(|bytes| GroupHeader::decode(&bytes, at).ok());
+            self.chain = header.map(|header| header.chain);
+        }
+        Ok(())
+    }
+
+    /// The running hash after the group that was come to last, if its start was come by.
+    pub(crate) const fn chain(&self) -> Option<Chain> {
+        self.chain
+    }
+
+    /// The next record, if it is still to come.
+    pub(crate) const fn next_id(&self) -> RecordId {
+        self.next
+    }
+
+    fn damaged(&self, what: Damage) -> ReadError {
+        ReadError::Damaged {
+            segment: self.segment,
+            offset: self.offset,
+            what,
+        }
+    }
+
+    /// Bytes from the next record on; `None`: the file ends before.
+    fn bytes(&mut self, from: u64, length: usize) -> Result<Option<Bytes>, ReadError> {
+        let inside = from
+            .checked_sub(self.window_at)
+            .and_then(|at| usize::try_from(at).ok());
+        if let Some(at) = inside
+            && let Some(end) = at.checked_add(length)
+            && end <= self.window.len()
+        {
+            return Ok(Some(self.window.slice(at..end)));
+        }
+        let left = usize::try_from(self.length.saturating_sub(from)).unwrap_or(usize::MAX);
+        if left < length {
+            return Ok(None);
+        }
+        let mut window = vec![0; length.max(WINDOW).min(left)];
+        self.shared
+            .disk
+            .read_at(&segment_path(self.segment), from, &mut window)
+            .map_err(disk_error(self.segment, from))?;
+        self.window = window.into();
+        self.window_at = from;
+        Ok(Some(self.window.slice(..length)))
+    }
+
+    /// The next record; `None`: that was the last one that is committed.
+    pub(crate) fn next(&mut self) -> Result<Option<Passed>, ReadError> {
+        if self.offset >= self.group_end && !self.group()? {
+            return Ok(None);
+        }
+        let at = self.offset;
+        let bad = |walk: &Self| walk.damaged(Damage::Record);
+        let head = self.bytes(at, RECORD_LEN)?.ok_or_else(|| bad(self))?;
+        let head_bytes = head.first_chunk::<RECORD_LEN>().ok_or_else(|| bad(self))?;
+        let head = RecordHead::decode(head_bytes).ok_or_else(|| bad(self))?;
+        let meta_end = (head.meta as usize).saturating_add(RECORD_LEN);
+        let body_at = meta_end.saturating_add(CRC_LEN);
+        let all = at
+            .saturating_add(body_at as u64)
+            .saturating_add(head.body.into());
+        if all > self.group_end {
+            return Err(bad(self));
+        }
+        let bytes = self.bytes(at, body_at)?.ok_or_else(|| bad(self))?;
+        let meta = bytes.slice(RECORD_LEN..meta_end);
+        let sum = head_sum(self.segment, self.generation, at, head_bytes, &meta);
+        if bytes.get(meta_end..) != Some(&sum) {
+            return Err(bad(self));
+        }
+        let record = self.next;
+        self.next.index = record.index.saturating_add(1);
+        self.offset = all;
+        Ok(Some(Passed {
+            kind: head.kind,
+            place: Place {
+                segment: self.segment,
+                generation: self.generation,
+                offset: at,
+                group_end: self.group_end,
+                meta: head.meta,
+                body: head.body,
+                body_sum: head.body_sum,
+                record,
+                event: head.event,
+            },
+            // A copy, if it is small: the window is not kept for the sake of it.
+            meta: if meta.len() < 256 {
+                Bytes::copy_from_slice(&meta)
+            } else {
+                meta
+            },
+        }))
+    }
+
+    /// Goes to the next group; `false`: there is none.
+    fn group(&mut self) -> Result<bool, ReadError> {
+        let next = self.next.group.saturating_add(1);
+        if self.next.group >= self.last {
+            return Ok(false);
+        }
+        let header = match self.bytes(self.offset, GROUP_LEN)? {
+            Some(bytes) => GroupHeader::decode(&bytes, self.offset).ok(),
+            None => None,
+        };
+        let Some(header) = header.filter(|header| header.number == next) else {
+            // The segment ends here.
+            let mark = self.shared.read().marks.behind_segment(self.segment);
+            let mark = mark.filter(|mark| mark.record.group == next);
+            self.jump(mark.ok_or_else(|| self.damaged(Damage::Group))?)?;
+            return Ok(true);
+        };
+        self.chain = Some(header.chain);
+        self.offset = self.offset.saturating_add(GROUP_LEN as u64);
+        self.group_end = self.offset.saturating_add(header.length);
+        self.next = RecordId {
+            group: next,
+            index: 0,
+        };
+        Ok(true)
+    }
+}
+
+/// Finds records; near ones, one after the other, with one read.
+#[derive(Debug)]
+pub(crate) struct Locator {
+    shared: Arc<Shared>,
+    walk: Option<Walk>,
+    /// In order.
+    passed: VecDeque<Passed>,
+}
+
+impl Locator {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Locator {
+            shared: Arc::clone(shared),
+            walk: None,
+            passed: VecDeque::new(),
+        }
+    }
+
+    /// The record with this id.
+    pub(crate) fn find(&mut self, record: RecordId) -> Result<Passed, ReadError> {
+        let at = self
+            .passed
+            .binary_search_by_key(&record, |passed| passed.place.record);
+        if let Some(found) = at.ok().and_then(|at| self.passed.get(at)) {
+            return Ok(found.clone());
+        }
+        let mark = self.shared.read().marks.before(record);
+        let mark = mark.ok_or(ReadError::Damaged {
+            segment: 1,
+            offset: 0,
+            what: Damage::Record,
+        })?;
+        let goes_on = self
+            .walk
+            .as_ref()
+            .is_some_and(|walk| walk.next_id() <= record && walk.next_id() >= mark.record);
+        if !goes_on {
+            self.passed.clear();
+            self.walk = Some(Walk::new(&self.shared, mark)?);
+        }
+        let missing = ReadError::Damaged {
+            segment: mark.segment,
+            offset: mark.offset,
+            what: Damage::Record,
+        };
+        while let Some(passed) = self.walk.as_mut().map(Walk::next).transpose()?.flatten() {
+            let id = passed.place.record;
+            if self.passed.len() >= REMEMBERED {
+                self.passed.pop_front();
+            }
+            self.passed.push_back(passed.clone());
+            if id == record {
+                return Ok(passed);
+            }
+            if id > record {
+                break;
+            }
+        }
+        self.walk = None;
+        Err(missing)
+    }
+}
