@@ -15,8 +15,9 @@ use skychat_proto::limits::{STORE_BATCHES, STORE_BYTES, STORE_RECEIPTS};
 use skychat_proto::record::Batch;
 use skychat_seal::StoreKey;
 use skychat_store::{
-    Done, FileDisk, MemoryDisk, OpenError, OpenOptions, QueueError, ReadError, Receipt, Store,
-    StoreReader, StoreWriter, WriteError, WriterHandle, batch_size, spawn_writer,
+    Done, FileDisk, MAX_TAIL, MemoryDisk, OpenError, OpenOptions, QueueError, ReadError, Receipt,
+    Store, StoreReader, StoreWriter, WriteError, WriterHandle, batch_size, spawn_indexed_writer,
+    spawn_writer,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,9 @@ use crate::stop::StopError;
 /// acknowledgement each: with three, a node under load takes an eighth more messages than with 64.
 const AHEAD: usize = 3;
 const _: () = assert!(AHEAD <= STORE_BATCHES);
+
+/// Where the index is, in the data directory.
+const INDEX: &str = "index";
 
 /// What the store says to the driver of the engine.
 pub(crate) enum StoreReply {
@@ -65,6 +69,11 @@ pub(crate) struct StoreFacts {
 }
 
 impl StoreFacts {
+    /// Whether some of what is older is not found yet.
+    pub(crate) fn is_indexing(&self) -> bool {
+        self.reader.is_indexing()
+    }
+
     /// Bytes of the journal.
     pub(crate) fn bytes(&self) -> u64 {
         self.reader.size().bytes
@@ -116,10 +125,11 @@ fn open_blocking(
         }
         Some(dir) => {
             let key = dir.store_key().map_err(StartError::StoreKey)?;
-            Store::open(
-                FileDisk::new(dir.path()),
-                OpenOptions::new(owner, key, life, seed),
-            )
+            let options = OpenOptions {
+                tail: Some(MAX_TAIL),
+                ..OpenOptions::new(owner, key, life, seed)
+            };
+            Store::open(FileDisk::new(dir.path()), options)
         }
     };
     let (writer, reader, recovered) = opened.map_err(|error| StartError::Store {
@@ -183,14 +193,19 @@ pub(crate) fn spawn(
     let ended = CancellationToken::new();
     // Dropped in this order when the thread ends, however it ends: the directory is free, then
     // it is said so.
+    let index = dir.as_ref().map(|dir| dir.path().join(INDEX));
     let end = (dir, ended.clone().drop_guard());
-    let handle = spawn_writer(writer, move |done| {
+    let on_event = move |done| {
         let _held_until_the_end = &end;
         if let Some(reply) = reply(done) {
             // The driver always takes what comes; if it is gone, nobody waits.
             let _ = replies.blocking_send(reply);
         }
-    });
+    };
+    let handle = match index {
+        Some(index) => spawn_indexed_writer(writer, index, on_event),
+        None => spawn_writer(writer, on_event),
+    };
     let handle = handle.map_err(|source| StartError::System {
         what: "the thread of the store",
         source,

@@ -18,7 +18,7 @@ use skychat_proto::record::tables::{self, AckedRow, Marks, MessageRow, RefusedRo
 use skychat_store::StoreReader;
 
 use crate::ReadError;
-use crate::read::store_failed;
+use crate::read::{store_failed, unread};
 use crate::waiters::{Outcome, Waiters};
 use crate::words::fail_cause;
 
@@ -105,10 +105,7 @@ impl Messages {
         space: SpaceId,
         message: MessageId,
     ) -> Result<Option<(FeedId, Seq)>, ReadError> {
-        let found = self
-            .reader
-            .find(self.own, space, message)
-            .map_err(store_failed)?;
+        let found = self.reader.find(self.own, space, message).map_err(unread)?;
         let Some(found) = found else { return Ok(None) };
         Ok(Some(self.latest(message, found.feed, found.seq)?))
     }
@@ -122,7 +119,7 @@ impl Messages {
         let Some((feed, seq)) = self.place(space, message)? else {
             return Ok(None);
         };
-        let content = self.reader.content(feed, seq).map_err(store_failed)?;
+        let content = self.reader.content(feed, seq).map_err(unread)?;
         let content = content
             .as_ref()
             .and_then(|(_, stored)| tables::split_stored(stored));
@@ -263,7 +260,7 @@ impl Messages {
     /// Everybody there is a conversation with, the one with the newest message first.
     pub(crate) fn conversations(&self) -> Result<Conversations, ReadError> {
         let mut conversations = Vec::new();
-        for found in self.reader.conversations().map_err(store_failed)? {
+        for found in self.reader.conversations().map_err(unread)? {
             conversations.push(Conversation {
                 space: found.space,
                 peer: self.peer_of(found.space)?,
@@ -289,10 +286,7 @@ impl Messages {
     ) -> Result<Vec<Message>, ReadError> {
         let before =
             before.map(|RecordId { group, index }| skychat_store::RecordId { group, index });
-        let page = self
-            .reader
-            .history(space, before, limit)
-            .map_err(store_failed)?;
+        let page = self.reader.history(space, before, limit).map_err(unread)?;
         let mut messages = Vec::with_capacity(page.len());
         for stored in page.into_iter().rev() {
             let header = &stored.header;
@@ -323,11 +317,11 @@ impl Messages {
     ) -> Result<Option<RawRange>, ReadError> {
         let entries = u32::try_from(entries).unwrap_or(u32::MAX);
         let range = self.reader.range(feed, from, entries, u32::MAX, true);
-        range.map_err(store_failed)
+        range.map_err(unread)
     }
 
     fn row(&self, table: skychat_proto::TableId, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.reader.row(table, key).map_err(store_failed)
+        self.reader.row(table, key).map_err(unread)
     }
 
     fn peers(&self) -> MutexGuard<'_, BTreeMap<SpaceId, PublicKey>> {

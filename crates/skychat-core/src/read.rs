@@ -13,6 +13,9 @@ pub enum ReadError {
     /// The store could not read it.
     #[error("the store could not be read")]
     Store(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The index of older messages is being opened, or made from the journal.
+    #[error("the index of older messages is being opened; try again shortly")]
+    Indexing,
     /// As many reads as the node takes are under way.
     #[error("the node has as many reads under way as it takes; try again shortly")]
     Busy,
@@ -31,6 +34,7 @@ impl ReadError {
     pub fn code(&self) -> Code {
         match self {
             ReadError::Store(_) => Code::StoreFailed,
+            ReadError::Indexing => Code::IndexOpening,
             ReadError::Busy => Code::Busy,
             ReadError::Stopped => Code::Stopping,
         }
@@ -40,6 +44,14 @@ impl ReadError {
 /// What the store, or a decoder of what it holds, says.
 pub(crate) fn store_failed(error: impl std::error::Error + Send + Sync + 'static) -> ReadError {
     ReadError::Store(Arc::new(error))
+}
+
+/// What the store says when it is read.
+pub(crate) fn unread(error: skychat_store::ReadError) -> ReadError {
+    match error {
+        skychat_store::ReadError::Indexing => ReadError::Indexing,
+        error => store_failed(error),
+    }
 }
 
 /// Runs a read on a thread that may block.

@@ -52,7 +52,7 @@ pub(crate) fn status(shared: &Shared) -> Status {
             bytes: shared.store.bytes(),
             commits: shared.store.commits(),
             last_event: shared.last_event(),
-            index_opening: false,
+            index_opening: shared.store.is_indexing(),
         },
         degraded: degraded(shared, &listening),
     }

@@ -11,14 +11,18 @@
 //! A tag is the first 16 bytes of a SHA-256; what it leads to is compared with the journal. A
 //! record is group u64 ‖ number in it u16, so that segments may be rewritten.
 
+#[cfg(feature = "sled")]
 mod follow;
+#[cfg(feature = "sled")]
 mod mark;
 
 use sha2::{Digest, Sha256};
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{FeedId, MessageId, Position, SpaceId};
 
-pub(crate) use follow::{FollowError, Follower};
+#[cfg(feature = "sled")]
+pub(crate) use follow::{FollowError, Follower, KeyValuesMut};
+#[cfg(feature = "sled")]
 pub(crate) use mark::IndexMark;
 
 use crate::index::RecordId;
@@ -26,42 +30,18 @@ use crate::index::RecordId;
 /// Why the index on disk was of no use. Whatever it is, it is made again.
 #[derive(Debug, thiserror::Error)]
 #[error("the index on disk: {0}")]
-pub struct DeepError(pub String);
+pub(crate) struct DeepError(pub(crate) String);
 
 /// Whether to go on.
-pub type GoOn = bool;
+pub(crate) type GoOn = bool;
 
-/// Sorted keys and values on disk. Durability is not asked of it.
-pub trait KeyValues: Send + Sync + std::fmt::Debug {
+/// Sorted keys and values on disk.
+pub(crate) trait KeyValues: Send + Sync + std::fmt::Debug {
     /// The value of a key.
-    ///
-    /// # Errors
-    /// [`DeepError`].
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeepError>;
-
-    /// Sets a value.
-    ///
-    /// # Errors
-    /// [`DeepError`].
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError>;
-
-    /// Sets a value, if the key has none; whether it had none.
-    ///
-    /// # Errors
-    /// [`DeepError`].
-    fn put_new(&self, key: &[u8], value: &[u8]) -> Result<bool, DeepError>;
-
-    /// Takes a key away.
-    ///
-    /// # Errors
-    /// [`DeepError`].
-    fn remove(&self, key: &[u8]) -> Result<(), DeepError>;
 
     /// Keys from `from` to `to`, both included, in order or the other way round, for as long as
     /// `each` says so.
-    ///
-    /// # Errors
-    /// [`DeepError`].
     fn scan(
         &self,
         from: &[u8],
@@ -69,18 +49,10 @@ pub trait KeyValues: Send + Sync + std::fmt::Debug {
         backwards: bool,
         each: &mut dyn FnMut(&[u8], &[u8]) -> GoOn,
     ) -> Result<(), DeepError>;
-
-    /// Hands what was set to the system.
-    ///
-    /// # Errors
-    /// [`DeepError`].
-    fn flush(&self) -> Result<(), DeepError>;
 }
 
 pub(crate) const RECORD_BYTES: usize = 10;
 pub(crate) const BLOCK_BYTES: usize = 18;
-/// Items under one key.
-pub(crate) const CHUNK: usize = 64;
 pub(crate) const TAG: usize = 16;
 
 pub(crate) const MESSAGES: u8 = b'm';
@@ -148,15 +120,6 @@ pub(crate) fn record_of(bytes: &[u8]) -> Option<RecordId> {
 pub(crate) struct OldBlock {
     pub(crate) end: Position,
     pub(crate) record: RecordId,
-}
-
-pub(crate) fn block_bytes(block: OldBlock) -> [u8; BLOCK_BYTES] {
-    let mut bytes = [0; BLOCK_BYTES];
-    let end = block.end.get().to_be_bytes().into_iter();
-    for (to, from) in bytes.iter_mut().zip(end.chain(record_bytes(block.record))) {
-        *to = from;
-    }
-    bytes
 }
 
 fn block_of(bytes: &[u8]) -> Option<OldBlock> {

@@ -61,7 +61,6 @@ mod walk;
 mod writer;
 
 pub use ahead::SegmentFiller;
-pub use deep::{DeepError, GoOn, KeyValues};
 pub use disk::{Disk, DiskFault, MemoryDisk};
 #[cfg(feature = "sled")]
 pub use driver::spawn_indexed_writer;

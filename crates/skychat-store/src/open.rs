@@ -194,7 +194,6 @@ fn open(
     let shared = Arc::new(Shared::new(disk, store_key, store, Ahead::default(), index));
     let mut writer = StoreWriter {
         shared: Arc::clone(&shared),
-        store,
         owner: *owner.as_bytes(),
         sizes,
         rng,

@@ -82,6 +82,19 @@ impl Shared {
         self.deep(&self.read()).is_err()
     }
 
+    /// The index on disk is of no use: it will be made again.
+    pub(crate) fn lose_deep(&self, error: &DeepError) -> ReadError {
+        let mut deep = self.deep.write().unwrap_or_else(PoisonError::into_inner);
+        if deep.take().is_some() {
+            warn!(%error, "it is made again from the journal");
+        }
+        ReadError::Indexing
+    }
+}
+
+/// For the one who makes the index on disk.
+#[cfg(feature = "sled")]
+impl Shared {
     /// The index on disk goes up to this group.
     pub(crate) fn indexed(&self, values: &Arc<dyn KeyValues>, group: u64) {
         let deep = Deep {
@@ -96,14 +109,5 @@ impl Shared {
     pub(crate) fn has_deep(&self) -> bool {
         let deep = self.deep.read().unwrap_or_else(PoisonError::into_inner);
         deep.is_some()
-    }
-
-    /// The index on disk is of no use: it will be made again.
-    pub(crate) fn lose_deep(&self, error: &DeepError) -> ReadError {
-        let mut deep = self.deep.write().unwrap_or_else(PoisonError::into_inner);
-        if deep.take().is_some() {
-            warn!(%error, "it is made again from the journal");
-        }
-        ReadError::Indexing
     }
 }

@@ -104,6 +104,7 @@ impl Walk {
         Ok(())
     }
 
+    #[cfg(feature = "sled")]
     /// The running hash after the group that was come to last, if its start was come by.
     pub(crate) const fn chain(&self) -> Option<Chain> {
         self.chain

@@ -15,7 +15,7 @@ use crate::event::{Committed, Receipt, StoredEvent};
 use crate::index::RecordId;
 use crate::layout::{
     Counts, FOOTER_MAGIC, HEAD_FILE, HEADER_MAGIC, HeadFile, JOURNAL, SEGMENT_LEN, SegmentMark,
-    StoreId, segment_path, store_prefix,
+    segment_path, store_prefix,
 };
 use crate::shared::Shared;
 use crate::stage::{Stage, record_size};
@@ -86,7 +86,6 @@ pub(crate) enum Current {
 #[derive(Debug)]
 pub struct StoreWriter {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) store: StoreId,
     pub(crate) owner: [u8; 32],
     pub(crate) sizes: SegmentSizes,
     pub(crate) rng: ChaCha20Rng,
@@ -292,7 +291,7 @@ impl StoreWriter {
 
     /// Writes the group, and syncs it. The place of the next one moves only if both went well.
     fn write(&mut self, stage: &mut Stage, at: At) -> io::Result<()> {
-        stage.seal(self.store, at.segment, at.generation, at.offset);
+        stage.seal(self.shared.store, at.segment, at.generation, at.offset);
         let end = at.offset.saturating_add(stage.len() as u64);
         // What is left there of a group that was cut goes with the same write.
         let dirty = at.dirty.min(at.capacity).saturating_sub(at.offset);
@@ -328,7 +327,7 @@ impl StoreWriter {
             Current::Next { segment, length } => (segment.saturating_sub(1), length),
         };
         let head = HeadFile {
-            store: store_prefix(&self.store),
+            store: store_prefix(&self.shared.store),
             segment,
             length: u32::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?,
             chain: self.counts.chain,
@@ -349,7 +348,7 @@ impl StoreWriter {
 
     fn mark(&self, segment: u32, generation: u32) -> SegmentMark {
         SegmentMark {
-            store: self.store,
+            store: self.shared.store,
             owner: self.owner,
             segment,
             generation,

@@ -138,7 +138,7 @@ impl Talk {
         (0..batches)
             .map(|_| {
                 self.number += 1;
-                let author = &mut self.authors[usize::from(self.number % 3 == 0)];
+                let author = &mut self.authors[usize::from(self.number.is_multiple_of(3))];
                 author.batch(self.number, 1 + (self.number % 4) as usize, 30)
             })
             .collect()
@@ -162,7 +162,10 @@ fn what_is_older_than_the_tail_is_found_in_the_index() {
         // Any span of events, and any range of a feed, from anywhere.
         for from in (1..=truth.events.len()).step_by(37) {
             let events = store.reader.events(EventSeq::new(from as u64), 5).unwrap();
-            assert_eq!(events, truth.events[from - 1..(from + 4).min(truth.events.len())]);
+            assert_eq!(
+                events,
+                truth.events[from - 1..(from + 4).min(truth.events.len())]
+            );
         }
         for author in &talk.authors {
             for from in (0..author.head.get()).step_by(29) {

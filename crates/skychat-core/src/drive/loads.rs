@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use skychat_engine::Input;
 use skychat_proto::ids::{FeedId, Position, Seq};
 use skychat_proto::limits::LOADS;
-use skychat_store::StoreReader;
+use skychat_store::{ReadError, StoreReader};
 use tokio::sync::mpsc;
 use tracing::error;
+
+/// How often it is looked whether the index is open, and how many times: a minute in all.
+const INDEX_LOOK: Duration = Duration::from_millis(20);
+const INDEX_LOOKS: u32 = 3_000;
 
 /// What the engine wants to read.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +103,7 @@ impl Loads {
         let (reader, done) = (self.reader.clone(), self.done.clone());
         tokio::task::spawn_blocking(move || {
             // Whatever happens, the engine gets its answer.
-            let read = catch_unwind(AssertUnwindSafe(|| read(&reader, load)));
+            let read = catch_unwind(AssertUnwindSafe(|| patiently(&reader, load, &done)));
             let input = read.unwrap_or_else(|_| {
                 error!("a read of the store panicked");
                 load.unanswered()
@@ -109,8 +114,27 @@ impl Loads {
     }
 }
 
-/// What cannot be read is answered as what is not there: the engine asks elsewhere, or later.
-fn read(reader: &StoreReader, load: Load) -> Input {
+/// Reads, when the store knows where: its index may be opening.
+fn patiently(reader: &StoreReader, load: Load, done: &mpsc::Sender<Done>) -> Input {
+    let mut left = INDEX_LOOKS;
+    loop {
+        match read(reader, load) {
+            Err(ReadError::Indexing) if left > 0 && !done.is_closed() => {
+                left = left.saturating_sub(1);
+                std::thread::sleep(INDEX_LOOK);
+            }
+            Ok(input) => return input,
+            // What cannot be read is answered as what is not there: the engine asks elsewhere, or
+            // later.
+            Err(error) => {
+                error!(feed = %load.feed().short(), %error, "the store was not read");
+                return load.unanswered();
+            }
+        }
+    }
+}
+
+fn read(reader: &StoreReader, load: Load) -> Result<Input, ReadError> {
     match load {
         Load::Range {
             load,
@@ -120,19 +144,12 @@ fn read(reader: &StoreReader, load: Load) -> Input {
             max_bytes,
             any_end,
         } => {
-            let range = reader.range(feed, from, max_entries, max_bytes, any_end);
-            let range = range.unwrap_or_else(|error| {
-                error!(feed = %feed.short(), %error, "a range was not read");
-                None
-            });
-            Input::Loaded { load, range }
+            let range = reader.range(feed, from, max_entries, max_bytes, any_end)?;
+            Ok(Input::Loaded { load, range })
         }
         Load::Content { load, feed, seq } => {
-            let content = reader.content(feed, seq).unwrap_or_else(|error| {
-                error!(feed = %feed.short(), %error, "a content was not read");
-                None
-            });
-            Input::LoadedContent { load, content }
+            let content = reader.content(feed, seq)?;
+            Ok(Input::LoadedContent { load, content })
         }
     }
 }

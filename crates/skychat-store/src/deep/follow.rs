@@ -10,8 +10,8 @@ use skychat_identity::KeyCache;
 use skychat_proto::range::RawRange;
 
 use super::{
-    BLOCK_BYTES, BLOCKS, CHUNK, DeepError, IndexMark, KeyValues, MESSAGES, OldBlock, PAGES,
-    RECORD_BYTES, Tag, block_bytes, feed_tag, key, message_key, record_bytes, record_of, space_tag,
+    BLOCK_BYTES, BLOCKS, DeepError, IndexMark, KeyValues, MESSAGES, OldBlock, PAGES, RECORD_BYTES,
+    Tag, feed_tag, key, message_key, record_bytes, record_of, space_tag,
 };
 use crate::error::ReadError;
 use crate::index::RecordId;
@@ -22,6 +22,24 @@ use crate::walk::{Passed, Walk};
 
 /// Chunks that are remembered, so that they need not be read again to be appended to.
 const OPEN_CHUNKS: usize = 1024;
+
+/// Items under one key.
+const CHUNK: usize = 64;
+
+/// An index that can be written. Durability is not asked of it.
+pub(crate) trait KeyValuesMut: KeyValues {
+    /// Sets a value.
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError>;
+
+    /// Sets a value, if the key has none; whether it had none.
+    fn put_new(&self, key: &[u8], value: &[u8]) -> Result<bool, DeepError>;
+
+    /// Takes a key away.
+    fn remove(&self, key: &[u8]) -> Result<(), DeepError>;
+
+    /// Hands what was set to the system.
+    fn flush(&self) -> Result<(), DeepError>;
+}
 
 /// Why the index does not follow.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +106,7 @@ impl Follower {
     /// Goes on from a mark, if the index is what it says and the journal is the one it was made
     /// from. What is behind the mark is taken away: it is entered again.
     pub(crate) fn resume(
-        index: &dyn KeyValues,
+        index: &dyn KeyValuesMut,
         shared: &Arc<Shared>,
         mark: IndexMark,
     ) -> Result<Self, FollowError> {
@@ -110,7 +128,7 @@ impl Follower {
     /// more. After an error the index is of no more use.
     pub(crate) fn step(
         &mut self,
-        index: &dyn KeyValues,
+        index: &dyn KeyValuesMut,
         shared: &Arc<Shared>,
         records: usize,
     ) -> Result<bool, FollowError> {
@@ -156,7 +174,7 @@ impl Follower {
 
     fn enter(
         &mut self,
-        index: &dyn KeyValues,
+        index: &dyn KeyValuesMut,
         passed: &Passed,
         ranges: &mut BTreeMap<u16, RawRange>,
     ) -> Result<(), FollowError> {
@@ -207,7 +225,7 @@ impl Follower {
     /// chunk.
     fn append(
         &mut self,
-        index: &dyn KeyValues,
+        index: &dyn KeyValuesMut,
         kind: u8,
         tag: &Tag,
         start: &[u8],
@@ -240,7 +258,7 @@ impl Follower {
     }
 
     /// Writes the chunks that were appended to.
-    fn write(&mut self, index: &dyn KeyValues) -> Result<(), DeepError> {
+    fn write(&mut self, index: &dyn KeyValuesMut) -> Result<(), DeepError> {
         for chunk in self.chunks.values_mut().filter(|chunk| chunk.is_new) {
             index.put(&chunk.key, &chunk.value)?;
             chunk.is_new = false;
@@ -257,8 +275,17 @@ impl Follower {
     }
 }
 
+fn block_bytes(block: OldBlock) -> [u8; BLOCK_BYTES] {
+    let mut bytes = [0; BLOCK_BYTES];
+    let end = block.end.get().to_be_bytes().into_iter();
+    for (to, from) in bytes.iter_mut().zip(end.chain(record_bytes(block.record))) {
+        *to = from;
+    }
+    bytes
+}
+
 /// The last chunk of a feed or a space.
-fn last_chunk(index: &dyn KeyValues, kind: u8, tag: &Tag) -> Result<Chunk, DeepError> {
+fn last_chunk(index: &dyn KeyValuesMut, kind: u8, tag: &Tag) -> Result<Chunk, DeepError> {
     let mut chunk = Chunk {
         key: Vec::new(),
         value: Vec::new(),
@@ -296,7 +323,7 @@ fn joins(shared: &Arc<Shared>, mark: &IndexMark) -> Result<bool, ReadError> {
 }
 
 /// Counts the items up to a group, and takes those behind it away.
-fn count(index: &dyn KeyValues, group: u64) -> Result<(u64, u128), DeepError> {
+fn count(index: &dyn KeyValuesMut, group: u64) -> Result<(u64, u128), DeepError> {
     let (mut items, mut sum) = (0_u64, 0_u128);
     let mut changes: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut foreign = false;

@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::sled::SledIndex;
 use super::thread::now;
-use crate::deep::{DeepError, FollowError, Follower, IndexMark, KeyValues};
+use crate::deep::{DeepError, FollowError, Follower, IndexMark, KeyValues, KeyValuesMut};
 use crate::shared::Shared;
 
 /// Records that are entered before readers learn of it.
@@ -124,6 +124,7 @@ impl Indexer {
     fn follow(&self) -> Result<(), FollowError> {
         let began = now();
         let (values, mut follower) = self.open()?;
+        let readers: Arc<dyn KeyValues> = values.clone();
         let mut marked = follower.mark();
         let mut marked_at = now();
         let mut whole = false;
@@ -133,7 +134,7 @@ impl Indexer {
             if whole && !self.shared.has_deep() {
                 return Err(DeepError("a reader found it of no use".to_owned()).into());
             }
-            self.shared.indexed(&values, mark.group);
+            self.shared.indexed(&readers, mark.group);
             if !more && !whole {
                 whole = true;
                 info!(groups = mark.group, items = mark.items, took = ?began.elapsed(), "the index is whole");
@@ -156,7 +157,7 @@ impl Indexer {
     }
 
     /// What there is, if it is whole and of this journal; else an empty one.
-    fn open(&self) -> Result<(Arc<dyn KeyValues>, Follower), FollowError> {
+    fn open(&self) -> Result<(Arc<SledIndex>, Follower), FollowError> {
         let tree = self.dir.join("sled");
         let mark = fs::read(self.mark_path()).ok();
         let mark = mark.as_deref().and_then(IndexMark::decode);
@@ -185,7 +186,7 @@ impl Indexer {
     }
 
     /// Writes the mark, once what it speaks of was handed to the system.
-    fn keep(&self, values: &dyn KeyValues, mark: &IndexMark) -> Result<(), FollowError> {
+    fn keep(&self, values: &dyn KeyValuesMut, mark: &IndexMark) -> Result<(), FollowError> {
         values.flush()?;
         let new = self.dir.join("mark.new");
         let write = || {

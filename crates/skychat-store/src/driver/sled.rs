@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crate::deep::{DeepError, GoOn, KeyValues};
+use crate::deep::{DeepError, GoOn, KeyValues, KeyValuesMut};
 
 /// Bytes of the tree that sled keeps in memory, about.
 const CACHE: u64 = 8 * 1024 * 1024;
@@ -45,21 +45,6 @@ impl KeyValues for SledIndex {
         contained(|| Ok(self.0.get(key)?.map(|value| value.to_vec())))
     }
 
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError> {
-        contained(|| self.0.insert(key, value).map(drop))
-    }
-
-    fn put_new(&self, key: &[u8], value: &[u8]) -> Result<bool, DeepError> {
-        contained(|| {
-            let swapped = self.0.compare_and_swap(key, None::<&[u8]>, Some(value))?;
-            Ok(swapped.is_ok())
-        })
-    }
-
-    fn remove(&self, key: &[u8]) -> Result<(), DeepError> {
-        contained(|| self.0.remove(key).map(drop))
-    }
-
     fn scan(
         &self,
         from: &[u8],
@@ -81,6 +66,23 @@ impl KeyValues for SledIndex {
             }
             Ok(())
         })
+    }
+}
+
+impl KeyValuesMut for SledIndex {
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError> {
+        contained(|| self.0.insert(key, value).map(drop))
+    }
+
+    fn put_new(&self, key: &[u8], value: &[u8]) -> Result<bool, DeepError> {
+        contained(|| {
+            let swapped = self.0.compare_and_swap(key, None::<&[u8]>, Some(value))?;
+            Ok(swapped.is_ok())
+        })
+    }
+
+    fn remove(&self, key: &[u8]) -> Result<(), DeepError> {
+        contained(|| self.0.remove(key).map(drop))
     }
 
     fn flush(&self) -> Result<(), DeepError> {

@@ -10,6 +10,7 @@ use super::{Place, RecordId};
 /// What the tail holds at most, in ranges and messages, if there is an index behind it. What is
 /// older and not in that index yet is not found meanwhile.
 pub const MAX_TAIL: usize = 32 * 1024;
+#[cfg(feature = "sled")]
 /// What stays in the tail although the index has it.
 const KEPT: usize = 2 * 1024;
 
@@ -102,6 +103,7 @@ impl Tail {
         }
     }
 
+    #[cfg(feature = "sled")]
     /// The index behind has everything up to this group.
     pub(crate) fn forget(&mut self, indexed: u64) {
         while self.items.len() > KEPT

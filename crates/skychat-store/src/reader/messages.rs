@@ -191,7 +191,13 @@ impl StoreReader {
 pub(super) struct Heads {
     keys: KeyCache,
     locator: Locator,
-    range: Option<(RecordId, RawRange, Vec<(Header, EntryId)>)>,
+    range: Option<ReadRange>,
+}
+
+struct ReadRange {
+    record: RecordId,
+    range: RawRange,
+    headers: Vec<(Header, EntryId)>,
 }
 
 impl Heads {
@@ -233,21 +239,23 @@ impl Heads {
         place: &Place,
     ) -> Result<(Header, EntryId), ReadError> {
         self.range(range)?;
-        let headers = self.range.as_ref().map(|(_, _, headers)| headers);
-        let found = headers.and_then(|headers| headers.get(usize::from(row)));
+        let range = self.range.as_ref();
+        let found = range.and_then(|range| range.headers.get(usize::from(row)));
         found.copied().ok_or_else(|| damaged(place, Damage::Range))
     }
 
     fn range(&mut self, record: RecordId) -> Result<&RawRange, ReadError> {
-        if self.range.as_ref().map(|(of, ..)| *of) != Some(record) {
+        if self.range.as_ref().map(|range| range.record) != Some(record) {
             let passed = self.locator.find(record)?;
             let range = super::heads(&passed, &mut self.keys)?;
             let headers = range.headers().collect();
-            self.range = Some((record, range, headers));
+            self.range = Some(ReadRange {
+                record,
+                range,
+                headers,
+            });
         }
-        self.range
-            .as_ref()
-            .map(|(_, range, _)| range)
-            .ok_or(ReadError::Indexing)
+        let range = self.range.as_ref();
+        range.map(|range| &range.range).ok_or(ReadError::Indexing)
     }
 }

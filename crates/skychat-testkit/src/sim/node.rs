@@ -197,6 +197,7 @@ impl SimNode {
                 first: 4 * 1024,
                 largest: 64 * 1024,
             },
+            tail: None,
         };
         let (writer, reader, recovered) =
             Store::open(self.disk.clone(), options).map_err(|error| error.to_string())?;

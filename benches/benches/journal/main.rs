@@ -13,97 +13,16 @@ use std::fs::OpenOptions as FileOptions;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
-use chacha20::ChaCha20Rng;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use rand_core::SeedableRng;
-use skychat_identity::SecretKey;
-use skychat_proto::entry::{Flags, Kind, Suite};
-use skychat_proto::ids::{
-    BatchId, EntryId, FeedId, Incarnation, MessageId, Position, Seq, SpaceId, Stream, Timestamp,
-};
-use skychat_proto::range::{RangeBuilder, Row, RowLabel};
-use skychat_proto::record::{Batch, ContentOf, Record};
-use skychat_seal::StoreKey;
-use skychat_store::{Disk, FileDisk, MemoryDisk, OpenOptions, Store, StoreReader, StoreWriter};
-use zeroize::Zeroizing;
+use skychat_proto::ids::{Position, Seq};
+use skychat_store::{Disk, FileDisk, MemoryDisk, StoreReader};
 
-type Failure = Box<dyn std::error::Error>;
+mod author;
 
-const BODY: usize = 400;
-const TEXT: usize = 256;
+use author::{Author, Failure, open};
+
 /// Messages in one batch.
 const COUNTS: [u64; 2] = [1, 64];
-
-fn open(disk: impl Disk + 'static) -> Result<(StoreWriter, StoreReader), Failure> {
-    let key = StoreKey::generate(&mut ChaCha20Rng::from_seed([3; 32]));
-    let owner = SecretKey::from_seed([1; 32]).public();
-    let life = Incarnation::from_bytes([7; 8]);
-    let (writer, reader, _) = Store::open(disk, OpenOptions::new(owner, key, life, [5; 32]))?;
-    Ok((writer, reader))
-}
-
-/// Writes messages.
-struct Author {
-    secret: SecretKey,
-    feed: FeedId,
-    head: Position,
-    tip: EntryId,
-}
-
-impl Author {
-    fn new() -> Result<Self, Failure> {
-        let secret = SecretKey::from_seed([1; 32]);
-        let peer = SecretKey::from_seed([2; 32]).public();
-        let feed = FeedId {
-            author: secret.public(),
-            space: SpaceId::direct(&secret.public(), &peer)?,
-            stream: Stream::MESSAGES,
-            incarnation: Incarnation::from_bytes([7; 8]),
-        };
-        Ok(Author {
-            secret,
-            feed,
-            head: Position::START,
-            tip: EntryId::ZERO,
-        })
-    }
-
-    /// A range of messages with their contents, each an event.
-    fn batch(&mut self, count: u64) -> Result<Batch, Failure> {
-        let mut builder = RangeBuilder::new(self.feed, self.head.next(), self.tip)?;
-        let body = [9; BODY];
-        for n in 0..count {
-            let mut message = [0; 16];
-            message[..8].copy_from_slice(&(self.head.get() + n).to_be_bytes());
-            let label = RowLabel {
-                time: Timestamp::from_millis(1_800_000_000_000),
-                kind: Kind::Content,
-                suite: Suite::HPKE_X25519,
-                flags: Flags::NONE,
-                context: Seq::FIRST,
-                message: MessageId::from_bytes(message),
-            };
-            builder.push(&Row::of_body(label, &body)?, Some(&body))?;
-        }
-        let (range, tip) = builder.sign(&self.secret)?;
-        let ids: Vec<EntryId> = range.headers().map(|(_, id)| id).collect();
-        (self.head, self.tip) = (range.end(), tip);
-        let mut records = vec![Record::Range { range }];
-        for (row, id) in (0_u16..).zip(ids) {
-            records.push(Record::Content {
-                of: ContentOf::Entry {
-                    back: row + 1,
-                    row,
-                    id,
-                },
-                event: true,
-                plaintext: Zeroizing::new(vec![4; TEXT]),
-            });
-        }
-        let id = BatchId::new(self.head.get());
-        Ok(Batch { id, records })
-    }
-}
 
 fn commit_to(
     c: &mut Criterion,
