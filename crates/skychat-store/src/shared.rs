@@ -105,6 +105,12 @@ impl Shared {
         self.write().tail.forget(group);
     }
 
+    /// Nobody follows the journal any more: the index on disk is closed.
+    pub(crate) fn close_deep(&self) {
+        let mut deep = self.deep.write().unwrap_or_else(PoisonError::into_inner);
+        *deep = None;
+    }
+
     /// Whether there is an index on disk that readers use.
     pub(crate) fn has_deep(&self) -> bool {
         let deep = self.deep.read().unwrap_or_else(PoisonError::into_inner);

@@ -292,7 +292,7 @@ fn last_chunk(index: &dyn KeyValuesMut, kind: u8, tag: &Tag) -> Result<Chunk, De
         is_new: false,
         used: 0,
     };
-    let from = key(kind, tag, &[0; RECORD_BYTES]);
+    let from = key(kind, tag, &[]);
     let to = key(kind, tag, &[0xFF; RECORD_BYTES]);
     index.scan(&from, &to, true, &mut |key, value| {
         chunk.key = key.to_vec();
@@ -369,3 +369,6 @@ fn count(index: &dyn KeyValuesMut, group: u64) -> Result<(u64, u128), DeepError>
     }
     Ok((items, sum))
 }
+
+#[cfg(test)]
+mod tests;

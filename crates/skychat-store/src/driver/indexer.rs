@@ -80,6 +80,11 @@ struct Indexer {
 
 impl Indexer {
     fn run(self) {
+        self.follow_again_and_again();
+        self.shared.close_deep();
+    }
+
+    fn follow_again_and_again(&self) {
         let mut pause = Duration::from_millis(100);
         loop {
             let began = now();
