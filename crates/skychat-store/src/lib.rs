@@ -1,15 +1,19 @@
 //! Skychat: the journal and its index.
 //!
-//! A store is a *journal* of records that are committed in groups, and an *index* in memory that
-//! is built from it at every start. Feeds, texts and the state of machines are all in the one
-//! journal, so a batch of them is on disk together or not at all.
+//! A store is a *journal* of records that are committed in groups, and an *index* that is made from
+//! it. Feeds, texts and the state of machines are all in the one journal, so a batch of them is on
+//! disk together or not at all. What is small of the index is in memory (how far feeds go, rows),
+//! and of what grows with every message the newest part ([`MAX_TAIL`]); what is older is looked up
+//! in an index on disk (feature `sled`), which follows the commits on a thread of its own, is made
+//! again whenever it is not what it should be, and says [`ReadError::Indexing`] meanwhile. A store
+//! in memory keeps it all there.
 //!
 //! - [`Store::open`] reads the journal and gives a [`StoreWriter`], a [`StoreReader`] and what
 //!   machines go on from, [`Recovered`].
 //! - [`StoreWriter::commit`] writes batches as one group, with one sync. There is one writer.
 //! - [`StoreReader`] reads what is committed, from any thread.
 //! - A [`Disk`] is where the files are: [`MemoryDisk`], or `FileDisk` with the feature `driver`,
-//!   which also has the thread that writes.
+//!   which also has the thread that writes, one that readies segments and one for the index.
 //!
 //! What people said, and what machines keep, is sealed under the store key (JRN-3). Format and
 //! rules: `docs/protocol/journal.md`.
@@ -50,6 +54,8 @@ mod driver;
 mod error;
 mod event;
 mod index;
+#[cfg(feature = "sled")]
+mod indexer;
 mod layout;
 mod open;
 mod reader;

@@ -92,11 +92,18 @@ pub(crate) const TABLE: &[Row] = &[
         name: "skychat-store",
         may: WORDS,
         tests_may: &[],
-        kind: Kind::Pure(&[Driver {
-            feature: "driver",
-            module: "driver",
-            brings: &["rustix"],
-        }]),
+        kind: Kind::Pure(&[
+            Driver {
+                feature: "driver",
+                module: "driver",
+                brings: &["rustix"],
+            },
+            Driver {
+                feature: "sled",
+                module: "indexer",
+                brings: &["sled"],
+            },
+        ]),
     },
     // layer 2: the whole
     Row {

@@ -136,7 +136,7 @@ pub fn spawn_indexed_writer(
 ) -> io::Result<WriterHandle> {
     let shared = Arc::clone(&writer.shared);
     let behind = Behind {
-        index: Some(super::indexer::IndexThread::spawn(shared, index.into())?),
+        index: Some(crate::indexer::IndexThread::spawn(shared, index.into())?),
     };
     spawn(writer, behind, on_event)
 }
@@ -145,7 +145,7 @@ pub fn spawn_indexed_writer(
 #[derive(Debug, Default)]
 struct Behind {
     #[cfg(feature = "sled")]
-    index: Option<super::indexer::IndexThread>,
+    index: Option<crate::indexer::IndexThread>,
 }
 
 impl Behind {
@@ -268,7 +268,7 @@ impl Drop for WriterHandle {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

@@ -1,5 +1,7 @@
 //! The thread that enters the journal into the index on disk.
 
+mod sled;
+
 use std::fs;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,9 +13,9 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use super::sled::SledIndex;
-use super::thread::now;
+use self::sled::SledIndex;
 use crate::deep::{DeepError, FollowError, Follower, IndexMark, KeyValues, KeyValuesMut};
+use crate::driver::now;
 use crate::shared::Shared;
 
 /// Records that are entered before readers learn of it.
@@ -28,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The thread.
 #[derive(Debug)]
-pub(super) struct IndexThread {
+pub(crate) struct IndexThread {
     /// At most one nudge waits: it stands for all.
     nudges: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -36,7 +38,7 @@ pub(super) struct IndexThread {
 
 impl IndexThread {
     /// `dir` is its own.
-    pub(super) fn spawn(shared: Arc<Shared>, dir: PathBuf) -> io::Result<Self> {
+    pub(crate) fn spawn(shared: Arc<Shared>, dir: PathBuf) -> io::Result<Self> {
         let (nudges, nudged) = sync_channel(1);
         let indexer = Indexer {
             shared,
@@ -53,7 +55,7 @@ impl IndexThread {
     }
 
     /// Says that something was committed.
-    pub(super) fn nudge(&self) {
+    pub(crate) fn nudge(&self) {
         if let Some(nudges) = &self.nudges {
             // If it is full, the thread is about to look.
             let _ = nudges.try_send(());
