@@ -6,6 +6,8 @@
 mod announce;
 mod failure;
 mod flags;
+#[cfg(test)]
+mod fuzz;
 mod listen;
 mod logs;
 mod settings;

@@ -137,7 +137,12 @@ pub(crate) fn read_file(dir: &Path) -> Result<Layer, Failure> {
         Ok(meta) if meta.len() > MAX_FILE => return Err(failed(&"longer than 1 MiB")),
         Ok(_) => std::fs::read_to_string(&path).map_err(|error| failed(&error))?,
     };
-    let mut layer: Layer = toml::from_str(&text).map_err(|error| failed(&error))?;
+    parse(&text, dir).map_err(|error| failed(&error))
+}
+
+/// Reads the text of a settings file that stands in `dir`.
+pub(crate) fn parse(text: &str, dir: &Path) -> Result<Layer, toml::de::Error> {
+    let mut layer: Layer = toml::from_str(text)?;
     if let Some(Whitelist::Text(text)) = &mut layer.tcp_whitelist
         && let Some(name) = text.strip_prefix('@')
     {
@@ -278,4 +283,5 @@ pub(crate) fn data_dir(flag: Option<PathBuf>) -> Result<PathBuf, Failure> {
 }
 
 #[cfg(test)]
+#[path = "settings/tests.rs"]
 mod tests;

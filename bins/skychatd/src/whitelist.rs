@@ -46,6 +46,9 @@ fn file(path: &Path) -> Result<BTreeSet<PublicKey>, Failure> {
         Failure::config(format!("--tcp-whitelist: {}: {what}", path.display()))
     };
     let meta = std::fs::metadata(path).map_err(|error| failed(&error))?;
+    if !meta.is_file() {
+        return Err(failed(&"not a file"));
+    }
     if meta.len() > MAX_FILE {
         return Err(failed(&"longer than 16 MiB"));
     }
@@ -60,8 +63,13 @@ fn file(path: &Path) -> Result<BTreeSet<PublicKey>, Failure> {
         ));
     }
     let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let lines = text.lines().enumerate();
-    lines
+    lines(&text, path)
+}
+
+/// Keys, one a line; what follows a `#` is left out. `path` is for the message.
+pub(crate) fn lines(text: &str, path: &Path) -> Result<BTreeSet<PublicKey>, Failure> {
+    text.lines()
+        .enumerate()
         .map(|(n, line)| (n, line.split('#').next().unwrap_or_default().trim()))
         .filter(|(_, line)| !line.is_empty())
         .map(|(n, line)| {

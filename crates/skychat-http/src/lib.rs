@@ -44,4 +44,6 @@ mod stream;
 pub use encode::StreamForm;
 pub use gate::{BadName, BadToken, Gate, Token};
 pub use routes::routes;
+#[doc(hidden)]
+pub use server::serve_stream;
 pub use server::{BindError, Caps, Listener};

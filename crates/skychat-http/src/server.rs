@@ -16,7 +16,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -150,6 +151,8 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) if connections.len() < caps.connections => {
+                    // Small answers leave at once. A socket that refuses the option works all the same.
+                    let _ = stream.set_nodelay(true);
                     next = next.wrapping_add(1);
                     connections.spawn(connection(stream, next, Arc::clone(&shared), stop.clone()));
                 }
@@ -165,6 +168,25 @@ impl Listener {
             report(ended);
         }
     }
+}
+
+/// Serves one connection over any stream, as [`Listener::serve`] does each of its own, until it ends.
+/// For tests that need no socket.
+///
+/// # Cancel safety
+/// Dropped, it closes the connection.
+#[doc(hidden)]
+pub async fn serve_stream<S>(stream: S, gate: Gate, router: Router, caps: Caps)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let shared = Arc::new(Shared {
+        gate,
+        router,
+        caps,
+        unproven: Unproven::default(),
+    });
+    connection(stream, 0, shared, CancellationToken::new()).await;
 }
 
 /// A panic in a connection's task is the loss of that connection, and a line in the log.
@@ -209,10 +231,11 @@ impl Unproven {
     }
 }
 
-async fn connection(stream: TcpStream, id: u64, shared: Arc<Shared>, stop: CancellationToken) {
+async fn connection<S>(stream: S, id: u64, shared: Arc<Shared>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let closed = shared.unproven.add(id, shared.caps.unproven);
-    // Small answers leave at once. A socket that refuses the option works all the same.
-    let _ = stream.set_nodelay(true);
     let caps = shared.caps;
     let io = TokioIo::new(StallTimeout::new(stream, caps.stall));
     let service = {
