@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use skychat_api::{Admission as ApiAdmission, Code, IdentitySource as Source, V1};
+use skychat_api::{Admission as ApiAdmission, Code, ControlFile, IdentitySource as Source, V1};
 use skychat_core::datadir::{
-    self, CONFIG_LIMIT, Control, DataDir, IDENTITY_VARIABLE, IdentityError, IdentitySource,
-    IdentitySources,
+    self, CONFIG_LIMIT, DataDir, IDENTITY_VARIABLE, IdentityError, IdentitySource, IdentitySources,
 };
 use skychat_core::{Admission, Config, Node};
 use skychat_http::{Caps, Gate, Listener, Token};
@@ -91,7 +90,8 @@ async fn serve(
     let router = skychat_http::routes(node.clone(), http, stop.clone());
     let server = tokio::spawn(listener.serve(gate, router, Caps::default(), stop.clone()));
     let links = node.listen_addrs();
-    let control = Control {
+    let control = ControlFile {
+        v: V1,
         pid: std::process::id(),
         key: public_key,
         started,

@@ -1,12 +1,8 @@
 //! `control.json`: where a running node can be reached, for clients on the same machine.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use skychat_api::Code;
-use skychat_identity::PublicKey;
-use skychat_proto::ids::Timestamp;
+use skychat_api::{Code, ControlFile};
 
 use super::mode::{self, PrivateFileError};
 use super::{CONTROL, SecretFileError, Token};
@@ -14,61 +10,34 @@ use super::{CONTROL, SecretFileError, Token};
 /// Most bytes of a `control.json` that are read.
 const LIMIT: usize = 64 * 1024;
 
-/// What a running node says of itself in `control.json`. Written when it is up, removed when it
-/// stops. A killed node leaves one behind: whoever finds nobody at its address takes the node for
-/// stopped. The truth is in the lock.
-///
-/// Members that are not known here are passed over, so that a later node can say more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Control {
-    /// Its process.
-    pub pid: u32,
-    /// Whose node it is.
-    pub key: PublicKey,
-    /// When it started, in milliseconds since 1970.
-    pub started: Timestamp,
-    /// The address of the control surface, if it has one.
-    #[serde(default)]
-    pub http: Option<SocketAddr>,
-    /// Where it listens for links.
-    #[serde(default)]
-    pub links: Vec<SocketAddr>,
-    /// The UNIX socket of the control surface, if it has one.
-    #[serde(default)]
-    pub socket: Option<PathBuf>,
+/// Reads `control.json` in `dir`. A killed node leaves one behind: whoever finds nobody at its
+/// address takes the node for stopped. The truth is in the lock.
+pub(super) fn read(dir: &Path) -> Result<ControlFile, ControlError> {
+    let path = dir.join(CONTROL);
+    let text = mode::read_private(&path, LIMIT).map_err(|error| match error {
+        PrivateFileError::Missing { .. } => ControlError::NotRunning { dir: dir.into() },
+        other => ControlError::File(other),
+    })?;
+    serde_json::from_slice(&text).map_err(|source| ControlError::Malformed { path, source })
 }
 
-impl Control {
-    /// Reads the file in `dir`.
-    ///
-    /// # Errors
-    /// [`ControlError::NotRunning`] if there is none.
-    pub fn read(dir: &Path) -> Result<Self, ControlError> {
-        let path = dir.join(CONTROL);
-        let text = mode::read_private(&path, LIMIT).map_err(|error| match error {
-            PrivateFileError::Missing { .. } => ControlError::NotRunning { dir: dir.into() },
-            other => ControlError::File(other),
+/// Writes it, in place of what was there.
+pub(super) fn write(dir: &Path, control: &ControlFile) -> Result<(), ControlError> {
+    let mut text =
+        serde_json::to_vec_pretty(control).map_err(|source| ControlError::Malformed {
+            path: dir.join(CONTROL),
+            source,
         })?;
-        serde_json::from_slice(&text).map_err(|source| ControlError::Malformed { path, source })
-    }
-
-    pub(super) fn write(&self, dir: &Path) -> Result<(), ControlError> {
-        let mut text =
-            serde_json::to_vec_pretty(self).map_err(|source| ControlError::Malformed {
-                path: dir.join(CONTROL),
-                source,
-            })?;
-        text.push(b'\n');
-        mode::replace(dir, CONTROL, &text)?;
-        Ok(())
-    }
+    text.push(b'\n');
+    mode::replace(dir, CONTROL, &text)?;
+    Ok(())
 }
 
 /// What a client on the same machine needs to talk to a running node.
 #[derive(Debug)]
 pub struct Running {
     /// Where it is.
-    pub control: Control,
+    pub control: ControlFile,
     /// What it asks for.
     pub token: Token,
 }
@@ -79,7 +48,7 @@ impl Running {
     /// # Errors
     /// [`ControlError::NotRunning`] if no node has said that it runs there.
     pub fn find(dir: &Path) -> Result<Self, ControlError> {
-        let control = Control::read(dir)?;
+        let control = read(dir)?;
         let token = Token::read(dir)?;
         Ok(Running { control, token })
     }
@@ -95,7 +64,7 @@ pub enum ControlError {
         /// The data directory.
         dir: PathBuf,
     },
-    /// The file is no such file, or a path in it is no text.
+    /// The file is no such file.
     #[error("{} is malformed", path.display())]
     Malformed {
         /// The file.

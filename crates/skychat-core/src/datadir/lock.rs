@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use skychat_api::Code;
 
 use super::mode::{self, PrivateFileError};
-use super::{Control, LOCK};
+use super::{LOCK, control};
 
 /// The advisory lock of a data directory, held until this is dropped or the process ends, however
 /// it ends. The file stays where it is: removing it would let two processes hold two locks.
@@ -25,7 +25,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => Err(LockError::Held {
                 dir: dir.into(),
                 // Only to help: who has the lock may not have written it yet.
-                pid: Control::read(dir).ok().map(|control| control.pid),
+                pid: control::read(dir).ok().map(|control| control.pid),
             }),
             Err(TryLockError::Error(source)) => Err(LockError::Refused { path, source }),
         }

@@ -32,11 +32,11 @@ mod mode;
 
 use std::path::{Path, PathBuf};
 
-use skychat_api::Code;
+use skychat_api::{Code, ControlFile};
 use skychat_identity::SecretKey;
 use skychat_seal::StoreKey;
 
-pub use control::{Control, ControlError, Running};
+pub use control::{ControlError, Running};
 pub use identity::{
     CONFIG_LIMIT, IDENTITY_VARIABLE, IdentityError, IdentitySource, IdentitySources,
     resolve_identity,
@@ -52,9 +52,9 @@ pub const IDENTITY_KEY: &str = "identity.key";
 /// Name of the file with the key of the journal.
 pub const STORE_KEY: &str = "store.key";
 /// Name of the file with the token of the control surface.
-pub const TOKEN: &str = "token";
+pub const TOKEN: &str = ControlFile::TOKEN_NAME;
 /// Name of the file that says where the node runs.
-pub const CONTROL: &str = "control.json";
+pub const CONTROL: &str = ControlFile::NAME;
 /// Name of the file with the settings.
 pub const CONFIG: &str = "config.toml";
 
@@ -149,8 +149,8 @@ impl DataDir {
     ///
     /// # Errors
     /// [`ControlError`]; what was said before still stands.
-    pub fn publish(&self, control: &Control) -> Result<(), ControlError> {
-        control.write(&self.path)
+    pub fn publish(&self, control: &ControlFile) -> Result<(), ControlError> {
+        control::write(&self.path, control)
     }
 
     /// Removes `control.json`: the node is stopping. Dropping the value does it too.

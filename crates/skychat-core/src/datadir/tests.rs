@@ -2,6 +2,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use skychat_api::V1;
 use skychat_identity::keyfile;
 use skychat_proto::ids::Timestamp;
 
@@ -19,8 +20,9 @@ fn identity(dir: &DataDir) -> Result<(SecretKey, IdentitySource), IdentityError>
     dir.identity(IdentitySources::default())
 }
 
-fn control(pid: u32) -> Control {
-    Control {
+fn control(pid: u32) -> ControlFile {
+    ControlFile {
+        v: V1,
         pid,
         key: SecretKey::from_seed([7; 32]).public(),
         started: Timestamp::from_millis(1_763_700_000_000),
@@ -112,7 +114,7 @@ fn a_second_opening_is_refused_and_names_the_process() {
     dir.publish(&control(4242)).unwrap();
     assert!(message(DataDir::open(&path).unwrap_err()).contains("is in use by process 4242;"));
     // Refusing took nothing away from the one who has it.
-    assert_eq!(Control::read(&path).unwrap().pid, 4242);
+    assert_eq!(super::control::read(&path).unwrap().pid, 4242);
     drop(dir);
     DataDir::open(&path).unwrap();
 }
@@ -152,12 +154,12 @@ fn control_json_is_read_with_less_and_with_more() {
     write(&format!(
         r#"{{"pid":1,"key":"{key}","started":5,"later":[]}}"#
     ));
-    let found = Control::read(dir.path()).unwrap();
+    let found = super::control::read(dir.path()).unwrap();
     assert_eq!((found.pid, found.http, found.links.len()), (1, None, 0));
     for text in ["", "{}", r#"{"pid":-1}"#] {
         write(text);
         assert!(matches!(
-            Control::read(dir.path()),
+            super::control::read(dir.path()),
             Err(ControlError::Malformed { .. })
         ));
     }
@@ -338,10 +340,10 @@ fn a_killed_process_leaves_a_directory_that_opens() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    assert_eq!(Control::read(&path).unwrap().pid, child.id());
+    assert_eq!(super::control::read(&path).unwrap().pid, child.id());
     let dir = DataDir::open(&path).unwrap();
     assert!(matches!(
-        Control::read(&path),
+        super::control::read(&path),
         Err(ControlError::NotRunning { .. })
     ));
     let (_, source) = identity(&dir).unwrap();
