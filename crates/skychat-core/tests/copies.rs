@@ -93,6 +93,70 @@ async fn two_copies_that_run_at_once_are_told_and_lose_nothing() {
     }
 }
 
+/// The same for a peer to whom nobody ever wrote, and who is linked twice before it says anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_copies_of_a_stranger_are_told_too() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let ann = |dir: &Path| on_disk(1, dir);
+    let one = ann(dirs[1].path()).spawn().await.unwrap();
+    one.shutdown(LONG).await;
+    copy(&data_dir(dirs[1].path()), &data_dir(dirs[2].path()));
+    let bob = on_disk(2, dirs[0].path())
+        .listen(loopback())
+        .spawn()
+        .await
+        .unwrap();
+    let one = ann(dirs[1].path())
+        .peer(bob.address())
+        .spawn()
+        .await
+        .unwrap();
+    let other = ann(dirs[2].path())
+        .peer(bob.address())
+        .spawn()
+        .await
+        .unwrap();
+    until("both are linked", || bob.status().links.len() == 2).await;
+    for n in 0..5 {
+        for (name, node) in [("one", &one), ("other", &other)] {
+            let draft = say(2, &format!("{name} {n}"));
+            node.deliver(draft, WaitFor::Stored, LONG).await.unwrap();
+        }
+    }
+    let (counts, texts) = told(&mut from_start(&bob)).await;
+    assert_eq!(texts.len(), 10);
+    assert_eq!(counts.get("incarnation"), Some(&1), "{counts:?}");
+    assert_eq!(counts.get("clone"), Some(&1), "{counts:?}");
+}
+
+/// Who was written to is no stranger, also when it is configured no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consent_outlasts_the_configuration() {
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let ann = on_disk(1, dirs[1].path())
+        .listen(loopback())
+        .spawn()
+        .await
+        .unwrap();
+    let bob = || on_disk(2, dirs[0].path()).listen(loopback());
+    let node = bob().peer(ann.address()).spawn().await.unwrap();
+    node.deliver(say(1, "hello"), WaitFor::Stored, LONG)
+        .await
+        .unwrap();
+    node.shutdown(LONG).await;
+    ann.shutdown(LONG).await;
+    let node = bob().spawn().await.unwrap();
+    let ann = on_disk(1, dirs[1].path()).peer(node.address());
+    let ann = ann.spawn().await.unwrap();
+    ann.deliver(say(2, "an answer"), WaitFor::Stored, LONG)
+        .await
+        .unwrap();
+    let mut events = from_start(&node);
+    while text(&next_in(&mut events).await) != "an answer" {}
+    let history = node.history(key(1), None, 1).await.unwrap();
+    assert!(history.messages[0].marks.is_empty(), "{history:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_backup_speaks_at_once_and_gets_back_what_it_lost() {
     let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());

@@ -226,6 +226,7 @@ impl Engine {
         }
         if stranger {
             self.count_stranger(&id.author, range.end().entries_since(range.start()), bytes);
+            self.remember(&id.author);
         }
         self.replicator.taken(self.now, link, &range, &refused);
         self.drain();

@@ -20,6 +20,8 @@ pub(crate) struct LinkSide {
     pub(crate) incarnation: Incarnation,
     pub(crate) kind: WriterKind,
     pub(crate) space: SpaceId,
+    /// What it says of its life, until that is remembered.
+    hello: Option<Hello>,
     /// The rows about our own feeds are all here (for a one-shot).
     pub(crate) have_seen: bool,
 }
@@ -42,15 +44,16 @@ impl Engine {
             incarnation: hello.incarnation,
             kind: hello.writer,
             space,
+            hello: None,
             have_seen: false,
         };
         self.links.insert(link, side);
         let allowance = self.allowance(&peer);
         self.replicator.allow(peer, allowance);
-        self.learn_hello(link, &hello);
+        let (writer, incarnation) = (hello.writer, hello.incarnation);
+        self.learn_hello(link, hello);
         self.replicator
-            .link_up(self.now, link, peer, hello.writer, hello.incarnation, space);
-        let incarnation = hello.incarnation;
+            .link_up(self.now, link, peer, writer, incarnation, space);
         self.batches.now(Output::Notice(Notice::LinkUp {
             link,
             peer,
@@ -76,9 +79,10 @@ impl Engine {
                 if let Some(side) = self.links.get_mut(&link) {
                     side.incarnation = hello.incarnation;
                     side.kind = hello.writer;
-                    self.learn_hello(link, &hello);
+                    let (writer, incarnation) = (hello.writer, hello.incarnation);
+                    self.learn_hello(link, hello);
                     self.replicator
-                        .new_life(self.now, link, hello.writer, hello.incarnation);
+                        .new_life(self.now, link, writer, incarnation);
                 }
             }
             LinkMessage::LineRequest { incarnation } => {
@@ -110,19 +114,22 @@ impl Engine {
         }
     }
 
-    fn learn_hello(&mut self, link: LinkId, hello: &Hello) {
-        let Some(side) = self.links.get(&link) else {
+    fn learn_hello(&mut self, link: LinkId, hello: Hello) {
+        let Some(peer) = self.links.get(&link).map(|side| side.peer) else {
             return;
         };
         if hello.writer != WriterKind::Node || self.config.kind == WriterKind::OneShot {
             return;
         }
-        let peer = side.peer;
-        if !self.is_remembered(&peer) {
+        let remembered = self.is_remembered(&peer);
+        if let Some(side) = self.links.get_mut(&link) {
+            side.hello = (!remembered).then(|| hello.clone());
+        }
+        if !remembered {
             return;
         }
         let mut rows = Vec::new();
-        let learned = self.lives.entry(peer).or_default().hello(hello, &mut rows);
+        let learned = self.lives.entry(peer).or_default().hello(&hello, &mut rows);
         if learned == Learned::AskOlder {
             self.ask_line(link, hello.incarnation);
             return;
@@ -151,10 +158,24 @@ impl Engine {
     /// Lives are remembered of who is no stranger, or has entries here: a knock leaves nothing behind.
     fn is_remembered(&self, peer: &PublicKey) -> bool {
         self.consented.contains(peer)
+            || self.lives.contains_key(peer)
             || self
                 .peers
                 .get(peer)
                 .is_some_and(|row| row.stranger_entries > 0)
+    }
+
+    /// Learns what the links of a peer said of its lives while it was nobody to be remembered.
+    pub(crate) fn remember(&mut self, peer: &PublicKey) {
+        let untold: Vec<(LinkId, Hello)> = self
+            .links
+            .iter_mut()
+            .filter(|(_, side)| side.peer == *peer)
+            .filter_map(|(link, side)| Some((*link, side.hello.take()?)))
+            .collect();
+        for (link, hello) in untold {
+            self.learn_hello(link, hello);
+        }
     }
 
     fn learned(
@@ -259,10 +280,15 @@ impl Engine {
 
     /// Lifts the quota of strangers.
     pub(crate) fn consent(&mut self, peer: PublicKey) {
-        if self.consented.insert(peer) {
-            self.peers.entry(peer).or_default().consented = true;
+        let row = self.peers.entry(peer).or_default();
+        // It holds on when the peer is configured no more.
+        let is_new = !std::mem::replace(&mut row.consented, true);
+        if is_new {
             self.store_peer(&peer);
+        }
+        if self.consented.insert(peer) {
             self.replicator.allow(peer, Allowance::Unlimited);
+            self.remember(&peer);
         }
     }
 
