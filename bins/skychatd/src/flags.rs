@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::secret::Secret;
 use crate::settings::{Layer, Whitelist};
 
 /// The Skychat daemon: talks to peers directly, end-to-end encrypted, addressed by public key.
@@ -64,6 +65,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) http_origin: Vec<String>,
 
+    /// A second secret that opens HTTP, in the header X-Skychat-Internal-Token: for a program in
+    /// front of it. Its text (others on this machine may see that) or @FILE.
+    #[arg(long, value_name = "TOKEN|@FILE", allow_hyphen_values = true)]
+    pub(crate) internal_token: Option<String>,
+
     /// Listen for HTTP beyond loopback although nothing encrypts it: I know what I do.
     #[arg(long)]
     pub(crate) i_know: bool,
@@ -79,6 +85,10 @@ pub(crate) struct Flags {
     /// A fresh identity and a store in memory, for this run only.
     #[arg(long)]
     pub(crate) ephemeral: bool,
+
+    /// The default: keep messages on disk.
+    #[arg(long)]
+    pub(crate) persist: bool,
 
     /// Keep messages in memory only.
     #[arg(long)]
@@ -109,7 +119,9 @@ impl Flags {
             addr: self.addr.clone(),
             http_host: list(&self.http_host),
             http_origin: list(&self.http_origin),
+            internal_token: self.internal_token.as_deref().map(Secret::new),
             i_know: flag(self.i_know),
+            persist: flag(self.persist),
             no_persist: flag(self.no_persist),
             log_level: self.log_level.clone(),
             json: flag(self.json),

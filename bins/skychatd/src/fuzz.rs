@@ -64,6 +64,11 @@ fn settings() -> Vec<(&'static str, String)> {
             "whitelist-absolute",
             "tcp-whitelist = '@/dev/zero'\n".into(),
         ),
+        ("internal-token", "internal-token = '@internal'\n".into()),
+        (
+            "internal-text",
+            format!("internal-token = '{}'\n", "a".repeat(32)),
+        ),
         ("strict-alone", "tcp-whitelist-strict = true\n".into()),
         ("unknown", "tcp-listn = [':1']\n".into()),
         ("twice", "addr = ':1'\naddr = ':2'\n".into()),

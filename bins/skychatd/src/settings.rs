@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use skychat_api::Code;
+use skychat_http::Token;
 use skychat_identity::Address;
 
 use crate::failure::Failure;
 use crate::listen::{self, Place};
+use crate::secret::Secret;
 use crate::whitelist;
 
 /// Name of the settings file in the data directory.
@@ -68,8 +70,12 @@ layer! {
     http_host: Vec<String> = "SKYCHAT_HTTP_HOST",
     /// Origins HTTP takes requests from.
     http_origin: Vec<String> = "SKYCHAT_HTTP_ORIGIN",
+    /// A second secret of HTTP.
+    internal_token: Secret = "SKYCHAT_INTERNAL_TOKEN",
     /// Whether HTTP may listen beyond loopback.
     i_know: bool = "SKYCHAT_I_KNOW",
+    /// Accepted, and the default.
+    persist: bool = "SKYCHAT_PERSIST",
     /// Memory instead of disk.
     no_persist: bool = "SKYCHAT_NO_PERSIST",
     /// The log filter.
@@ -119,6 +125,12 @@ impl FromText for bool {
     }
 }
 
+impl FromText for Secret {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Self::new(text))
+    }
+}
+
 impl FromText for Whitelist {
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(Self::Text(text.to_owned()))
@@ -149,6 +161,15 @@ pub(crate) fn parse(text: &str, dir: &Path) -> Result<Layer, toml::de::Error> {
         // A file the settings name is looked for beside them.
         *text = format!("@{}", dir.join(name).display());
     }
+    if let Some(secret) = layer.internal_token.take() {
+        if secret.file().is_none() {
+            // Others may read the settings.
+            return Err(serde::de::Error::custom(
+                "internal-token: expected @ and the name of a file that only its owner may read",
+            ));
+        }
+        layer.internal_token = Some(secret.beside(dir));
+    }
     Ok(layer)
 }
 
@@ -169,6 +190,8 @@ pub(crate) struct Settings {
     pub(crate) http_hosts: Vec<String>,
     /// Origins of HTTP.
     pub(crate) http_origins: Vec<String>,
+    /// A second secret of HTTP, for a program in front of it.
+    pub(crate) internal_token: Option<Token>,
     /// Memory instead of disk.
     pub(crate) memory: bool,
     /// Logs and the first lines as JSON.
@@ -228,6 +251,16 @@ impl Settings {
                 "--tcp-whitelist-strict needs --tcp-whitelist",
             ));
         }
+        let memory = layer.no_persist.unwrap_or(false);
+        if memory && layer.persist == Some(true) {
+            return Err(Failure::config(
+                "found both --persist and --no-persist, expected one of them",
+            ));
+        }
+        let internal_token = layer
+            .internal_token
+            .map(|secret| secret.token("--internal-token"))
+            .transpose()?;
         Ok(Self {
             links,
             http,
@@ -236,7 +269,8 @@ impl Settings {
             strict,
             http_hosts: layer.http_host.unwrap_or_default(),
             http_origins: layer.http_origin.unwrap_or_default(),
-            memory: layer.no_persist.unwrap_or(false),
+            internal_token,
+            memory,
             json: layer.json.unwrap_or(false),
         })
     }

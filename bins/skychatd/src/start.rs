@@ -52,7 +52,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
 
 async fn serve(
     flags: &Flags,
-    settings: Settings,
+    mut settings: Settings,
     dir: &Path,
     usual_dir: bool,
 ) -> Result<(), Failure> {
@@ -67,7 +67,8 @@ async fn serve(
         .map_err(|error| Failure::caused(error.code(), &error))?;
     let listener = listen_http(&settings).await?;
     let http = listener.local_addr();
-    let gate = gate(&settings, &listener, token.expose_text())?;
+    let internal = settings.internal_token.take();
+    let gate = gate(&settings, internal, &listener, token.expose_text())?;
     let admission = shown_admission(&settings);
     let admitted = settings
         .whitelist
@@ -101,6 +102,13 @@ async fn serve(
     };
     dir.publish(&control)
         .map_err(|error| Failure::caused(error.code(), &error))?;
+    let spoken = flags.internal_token.as_deref();
+    if spoken.is_some_and(|text| !text.starts_with('@')) {
+        tracing::warn!(
+            "the internal token was given as an argument, which other programs can see; @FILE is \
+             safer"
+        );
+    }
     if let Some(warning) = source.warning() {
         tracing::warn!("{warning}");
     }
@@ -256,9 +264,17 @@ async fn listen_http(settings: &Settings) -> Result<Listener, Failure> {
         .map_err(|error| Failure::caused(Code::PortInUse, &error))
 }
 
-fn gate(settings: &Settings, listener: &Listener, token: &str) -> Result<Gate, Failure> {
+fn gate(
+    settings: &Settings,
+    internal: Option<Token>,
+    listener: &Listener,
+    token: &str,
+) -> Result<Gate, Failure> {
     let token = Token::new(token).map_err(|error| Failure::caused(Code::BadConfig, &error))?;
     let mut gate = Gate::new(listener.local_addr(), token);
+    if let Some(internal) = internal {
+        gate.allow_internal(internal);
+    }
     for host in &settings.http_hosts {
         gate.allow_host(host)
             .map_err(|error| Failure::config(format!("--http-host: {error}")))?;

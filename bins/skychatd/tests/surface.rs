@@ -266,6 +266,32 @@ fn every_mistake_has_its_answer() {
 }
 
 #[test]
+fn c37_an_internal_token_opens_by_its_own_header() {
+    let home = tempfile::tempdir().unwrap();
+    let secret = "fedcba9876543210fedcba9876543210";
+    let file = home.path().join("internal");
+    std::fs::write(&file, secret).unwrap();
+    let tight = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, tight).unwrap();
+    let named = format!("@{}", file.display());
+    let flags = ["--internal-token", &named, "--log-level", "trace"];
+    let daemon = Daemon::start(&home.path().join("x"), &flags);
+    let status = |headers: &[(&str, &str)]| ask(&daemon, "GET", "/v1/status", headers, "").0;
+    let none = ("Authorization", "");
+    assert_eq!(status(&[none, ("X-Skychat-Internal-Token", secret)]), 200);
+    assert_eq!(status(&[none, ("X-Skychat-Internal-Token", "x")]), 401);
+    assert_eq!(status(&[none]), 401);
+    assert_eq!(status(&[]), 200, "the token of the directory opens too");
+    let (_, log, _) = daemon.stop();
+    assert!(!log.contains(secret), "a secret in the log");
+
+    // As an argument others can see it, and that is said.
+    let daemon = Daemon::start(&home.path().join("x"), &["--internal-token", secret]);
+    let (_, log, _) = daemon.stop();
+    assert!(log.contains("@FILE") && !log.contains(secret), "{log}");
+}
+
+#[test]
 fn a_message_id_is_the_idempotency_key() {
     let dir = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(&dir.path().join("x"), &[]);

@@ -14,6 +14,7 @@ use hyper::{Method, Request};
 use skychat_api::{Code, ErrorBody};
 use subtle::ConstantTimeEq;
 
+const INTERNAL: HeaderName = HeaderName::from_static("x-skychat-internal-token");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The secret that opens the control surface.
@@ -75,6 +76,7 @@ pub struct Gate {
     hosts: BTreeSet<String>,
     origins: BTreeSet<String>,
     token: Token,
+    internal: Option<Token>,
 }
 
 impl Gate {
@@ -97,7 +99,15 @@ impl Gate {
             hosts,
             origins: BTreeSet::new(),
             token,
+            internal: None,
         }
+    }
+
+    /// Takes this secret too, in the header `X-Skychat-Internal-Token` and in place of the token:
+    /// for a program in front of this one that answers for who may use it. Host and Origin are
+    /// judged all the same.
+    pub fn allow_internal(&mut self, token: Token) {
+        self.internal = Some(token);
     }
 
     /// Lets through requests to this `Host` too: `name`, `name:port` or `[v6]:port`, compared
@@ -184,6 +194,12 @@ impl Gate {
     }
 
     fn authorized(&self, headers: &HeaderMap) -> bool {
+        let internal = one(headers, &INTERNAL).zip(self.internal.as_ref());
+        internal.is_some_and(|(found, token)| token.matches(found.as_bytes()))
+            || self.bears(headers)
+    }
+
+    fn bears(&self, headers: &HeaderMap) -> bool {
         let Some(value) = one(headers, &AUTHORIZATION) else {
             return false;
         };

@@ -123,6 +123,35 @@ fn every_setting_of_a_flag_has_the_same_name_in_the_file() {
 }
 
 #[test]
+fn c37_an_internal_token_in_the_settings_stands_in_a_file_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = "0123456789abcdef0123456789abcdef";
+    let text = format!("internal-token = '{secret}'\n");
+    std::fs::write(dir.path().join(FILE), text).unwrap();
+    let error = read_file(dir.path()).unwrap_err();
+    assert_eq!(error.code(), Code::BadConfig);
+    assert!(error.to_string().contains("@"), "{error}");
+    assert!(!error.to_string().contains(secret), "{error}");
+
+    std::fs::write(dir.path().join(FILE), "internal-token = '@internal'\n").unwrap();
+    std::fs::write(dir.path().join("internal"), secret).unwrap();
+    let tight = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(dir.path().join("internal"), tight).unwrap();
+    let settings = Settings::resolve(read_file(dir.path()).unwrap()).unwrap();
+    assert!(settings.internal_token.is_some());
+    assert!(!format!("{settings:?}").contains(secret));
+    assert!(resolve(&["--internal-token", secret]).is_ok());
+    assert!(resolve(&["--internal-token", "short"]).is_err());
+}
+
+#[test]
+fn to_persist_is_the_default_and_contradicts_its_opposite() {
+    assert!(!resolve(&["--persist"]).unwrap().memory);
+    assert!(resolve(&["--no-persist"]).unwrap().memory);
+    assert!(resolve(&["--persist", "--no-persist"]).is_err());
+}
+
+#[test]
 fn a_setting_nobody_knows_is_an_error_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     for text in [

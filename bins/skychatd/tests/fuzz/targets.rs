@@ -46,6 +46,11 @@ pub(crate) fn config_toml(data: &[u8]) {
         // An absolute name: not opened here.
         return;
     }
+    if let Some(secret) = &layer.internal_token
+        && !secret.file().is_some_and(|file| file.starts_with(dir))
+    {
+        return;
+    }
     let (listed, known) = (layer.tcp_whitelist.clone(), layer.i_know == Some(true));
     let Ok(settings) = Settings::resolve(layer) else {
         return;

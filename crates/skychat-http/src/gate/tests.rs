@@ -70,6 +70,47 @@ fn c35_hosts_are_exact() {
 }
 
 #[test]
+fn c37_an_internal_token_is_a_second_one_and_nothing_more() {
+    const INTERNAL: &str = "fedcba9876543210fedcba9876543210";
+    let host = ("host", "localhost:8002");
+    let header = |value| ("x-skychat-internal-token", value);
+    let mut gate = gate();
+    let code = |gate: &Gate, headers: &[(&str, &str)]| {
+        let checked = gate.check(&request("GET", headers));
+        checked.err().map(|error| error.code)
+    };
+    // Not given: the header means nothing.
+    let refused = Some(Code::Unauthorized);
+    assert_eq!(code(&gate, &[host, header(INTERNAL)]), refused);
+    assert_eq!(code(&gate, &[host, header("")]), refused);
+    gate.allow_internal(Token::new(INTERNAL).unwrap());
+    assert_eq!(code(&gate, &[host, header(INTERNAL)]), None);
+    assert_eq!(code(&gate, &[host, AUTH]), None, "the other one stays");
+    // Each opens by its own header, once, and whole.
+    for headers in [
+        vec![host, header("")],
+        vec![host, header(SECRET)],
+        vec![host, header(&INTERNAL[1..])],
+        vec![host, header(INTERNAL), header(INTERNAL)],
+        vec![
+            host,
+            ("authorization", "Bearer fedcba9876543210fedcba9876543210"),
+        ],
+    ] {
+        assert_eq!(code(&gate, &headers), refused, "{headers:?}");
+    }
+    // And it opens no other gate.
+    for headers in [
+        [("host", "evil.example"), header(INTERNAL), header("x")],
+        [host, header(INTERNAL), ("origin", "null")],
+        [host, header(INTERNAL), ("sec-fetch-site", "cross-site")],
+    ] {
+        assert_eq!(code(&gate, &headers), Some(Code::Forbidden), "{headers:?}");
+    }
+    assert!(!format!("{gate:?}").contains(INTERNAL));
+}
+
+#[test]
 fn c35_the_host_is_judged_before_the_token() {
     assert_eq!(check(&[("host", "evil.example")]), Some(Code::Forbidden));
     assert_eq!(
