@@ -93,3 +93,8 @@ pub use skychat_api::{Cursor, EventKind, WaitFor};
 pub use skychat_identity::{Address, PublicKey, SecretKey};
 pub use skychat_proto::content::Content;
 pub use skychat_proto::ids::MessageId;
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
