@@ -45,6 +45,8 @@ pub(crate) enum StoreReply {
         lookup: u64,
         found: Vec<Option<[u8; 32]>>,
     },
+    /// The disk is full, or there is room again.
+    Full(bool),
     /// Nothing more will be written.
     Failed(StopError),
 }
@@ -186,7 +188,7 @@ pub(crate) fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> 
 
 /// Starts the thread that writes.
 pub(crate) fn spawn(
-    writer: StoreWriter,
+    mut writer: StoreWriter,
     dir: Option<Arc<DataDir>>,
 ) -> Result<(StoreLink, mpsc::Receiver<StoreReply>, StoreThread), StartError> {
     let (replies, receiver) = mpsc::channel(STORE_RECEIPTS);
@@ -194,6 +196,9 @@ pub(crate) fn spawn(
     // Dropped in this order when the thread ends, however it ends: the directory is free, then
     // it is said so.
     let index = dir.as_ref().map(|dir| dir.path().join(INDEX));
+    if dir.is_some() {
+        writer.keep_ballast();
+    }
     let end = (dir, ended.clone().drop_guard());
     let on_event = move |done| {
         let _held_until_the_end = &end;
@@ -224,6 +229,8 @@ fn reply(done: Done) -> Option<StoreReply> {
     match done {
         Done::Committed { receipts, .. } => Some(StoreReply::Committed(receipts)),
         Done::Found { lookup, found } => Some(StoreReply::Found { lookup, found }),
+        Done::Full => Some(StoreReply::Full(true)),
+        Done::Room => Some(StoreReply::Full(false)),
         Done::Failed(error) => Some(StoreReply::Failed(write_failed(error))),
         Done::Unreadable(error) => Some(StoreReply::Failed(read_failed(error))),
         Done::Stopped => None,

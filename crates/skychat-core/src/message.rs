@@ -111,6 +111,10 @@ pub enum SendError {
     /// The content could not be sealed; nothing was written.
     #[error("the content could not be sealed")]
     Seal,
+    /// There is no room on the disk; nothing was written. As soon as there is, sends are taken
+    /// again.
+    #[error("the disk is full; nothing is taken until there is room")]
+    StoreFull,
     /// The store could not be asked whether the id was used before; nothing was written.
     #[error("message id {message} could not be looked up in the store")]
     Lookup {
@@ -133,9 +137,11 @@ impl SendError {
             SendError::OwnKey | SendError::TooLarge { .. } | SendError::IdConflict { .. } => {
                 Blame::Caller
             }
-            SendError::Busy | SendError::Seal | SendError::Stopping | SendError::Lookup { .. } => {
-                Blame::Environment
-            }
+            SendError::Busy
+            | SendError::Seal
+            | SendError::StoreFull
+            | SendError::Stopping
+            | SendError::Lookup { .. } => Blame::Environment,
         }
     }
 
@@ -148,6 +154,7 @@ impl SendError {
             SendError::IdConflict { .. } => Code::IdConflict,
             SendError::Busy => Code::Busy,
             SendError::Seal => Code::Internal,
+            SendError::StoreFull => Code::StoreFull,
             SendError::Lookup { source, .. } => source.code(),
             SendError::Stopping => Code::Stopping,
         }

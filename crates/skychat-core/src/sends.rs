@@ -217,6 +217,7 @@ impl From<SendRejected> for SendError {
         match rejected {
             SendRejected::OwnKey => SendError::OwnKey,
             SendRejected::TooLarge { found, limit } => SendError::TooLarge { found, limit },
+            SendRejected::StoreFull => SendError::StoreFull,
             _ => SendError::Seal,
         }
     }

@@ -65,6 +65,9 @@ fn degraded(shared: &Shared, listening: &[(SocketAddr, bool)]) -> Vec<String> {
         degraded.push("stopping".to_owned());
         return degraded;
     }
+    if shared.snapshot.borrow().store_full {
+        degraded.push("the disk is full: nothing new is taken until there is room".to_owned());
+    }
     let lost = listening.iter().filter(|(_, up)| !up);
     degraded.extend(lost.map(|(addr, _)| format!("no links are accepted at {addr}; trying again")));
     degraded

@@ -66,7 +66,12 @@ pub struct Engine {
     pub(crate) continued_heads: BTreeMap<SpaceId, Vec<skychat_feed::Named>>,
     pub(crate) next_question: u64,
     pub(crate) events: u64,
+    /// There is no room on the disk.
+    pub(crate) full: bool,
 }
+
+/// Records that wait while the disk is full; beyond it the engine takes nothing new.
+const MAX_ROWS_WHILE_FULL: usize = 4 * crate::batch::MAX_BATCH_RECORDS;
 
 /// Questions of the engine itself have this bit, those of the replicator do not.
 pub(crate) const OWN_QUESTION: u64 = 1 << 63;
@@ -143,6 +148,7 @@ impl Engine {
             continued_heads: BTreeMap::new(),
             next_question: OWN_QUESTION,
             events: 0,
+            full: false,
             line,
             config,
         };
@@ -207,6 +213,10 @@ impl Engine {
             Input::Loaded { load, range } => self.replicator.loaded(now, load, range),
             Input::LoadedContent { load, content } => self.loaded_content(load, content),
             Input::Committed { batch } => self.committed(batch),
+            Input::StoreFull { full } => {
+                self.full = full;
+                self.replicator.halt(now, full);
+            }
             Input::LinkFull { link } => self.replicator.pause(now, link, true),
             Input::LinkReady { link } => self.replicator.pause(now, link, false),
             Input::Timeout => self.replicator.timeout(now),
@@ -226,7 +236,14 @@ impl Engine {
 
     /// Whether more may be handed in from outside (receipts and answers always may).
     pub fn has_room(&self) -> bool {
-        self.batches.has_room()
+        // While the disk is full sends are to be rejected and links to be answered: what that
+        // takes is a few rows.
+        self.batches.has_room() || (self.full && self.batches.len() < MAX_ROWS_WHILE_FULL)
+    }
+
+    /// Whether there is no room on the disk.
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// What is to be committed next, as one.

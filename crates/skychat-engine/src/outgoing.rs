@@ -69,6 +69,10 @@ impl Engine {
             }));
             return;
         }
+        if self.full {
+            self.batches.now(reject(SendRejected::StoreFull));
+            return;
+        }
         if self.config.kind == WriterKind::OneShot && !self.continued_heads.contains_key(&space) {
             self.waiting_sends.push_back(send);
             return;

@@ -100,6 +100,12 @@ pub enum Input {
         /// Which one.
         batch: BatchId,
     },
+    /// The disk is full, or there is room again. Meanwhile sends are rejected and ranges are not
+    /// taken; what has been handed to the store is kept by it.
+    StoreFull {
+        /// Which of both.
+        full: bool,
+    },
     /// The link takes nothing more for now; the driver keeps what it could not hand over.
     LinkFull {
         /// Which link.
@@ -239,6 +245,9 @@ pub enum SendRejected {
     /// Sealing failed.
     #[error("the content could not be sealed")]
     Seal,
+    /// There is no room on the disk.
+    #[error("the disk is full")]
+    StoreFull,
 }
 
 /// What a verified acknowledgement says of our own entries.

@@ -172,6 +172,8 @@ pub struct Replicator {
     ack_due: BTreeSet<(LinkId, FeedId)>,
     dirty: BTreeSet<SpaceId>,
     allowance: BTreeMap<PublicKey, Allowance>,
+    /// Nothing can be stored for now: nothing is asked for.
+    halted: bool,
     out: VecDeque<Output>,
     now: Moment,
 }
@@ -261,6 +263,7 @@ impl Replicator {
             ack_due: BTreeSet::new(),
             dirty: BTreeSet::new(),
             allowance: BTreeMap::new(),
+            halted: false,
             out: VecDeque::new(),
             now: Moment::default(),
         };
@@ -271,6 +274,20 @@ impl Replicator {
         }
         this.restore(facts);
         this
+    }
+
+    /// Nothing can be stored for now, or it can again (C45). Meanwhile nothing is asked for, what
+    /// comes is not taken, and peers are told to wait.
+    pub fn halt(&mut self, now: Moment, halted: bool) {
+        self.now = now;
+        self.halted = halted;
+        if !halted {
+            for side in self.links.values_mut() {
+                side.hold_told = false;
+            }
+            self.dirty.extend(self.spaces.keys().copied());
+            self.pump();
+        }
     }
 
     /// The next thing to do; drain to `None` after each call.

@@ -99,7 +99,7 @@ pub enum OpenError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The disk is full. The writer is as before, and can go on when there is room.
+    /// The disk is full. What was to be committed is kept, and can be tried again.
     #[error("the journal was not written: the disk is full")]
     Full(#[source] io::Error),
     /// The disk failed. Whether the records are on it will be known when the store is opened

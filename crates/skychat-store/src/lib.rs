@@ -47,6 +47,7 @@
 //! ```
 
 mod ahead;
+mod ballast;
 mod deep;
 mod disk;
 #[cfg(feature = "driver")]
@@ -67,6 +68,7 @@ mod walk;
 mod writer;
 
 pub use ahead::SegmentFiller;
+pub use ballast::BALLAST;
 pub use disk::{Disk, DiskFault, MemoryDisk};
 #[cfg(feature = "sled")]
 pub use driver::spawn_indexed_writer;

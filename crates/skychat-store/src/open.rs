@@ -12,6 +12,7 @@ use skychat_seal::StoreKey;
 use tracing::{info, warn};
 
 use crate::ahead::Ahead;
+use crate::ballast::Ballast;
 use crate::disk::Disk;
 use crate::error::{Damage, OpenError, Warning};
 use crate::index::{Index, Tail, Tip};
@@ -203,6 +204,8 @@ fn open(
         head_made,
         head_dirty: false,
         poisoned: false,
+        waiting: None,
+        ballast: Ballast::default(),
     };
     writer.settle(fresh)?;
     info!(

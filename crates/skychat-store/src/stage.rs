@@ -73,6 +73,16 @@ pub(crate) struct Stage {
     tips: BTreeMap<FeedId, Tip>,
 }
 
+/// Without what people say.
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage")
+            .field("records", &self.records.len())
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Stage {
     /// Empty, to stand behind what `counts` says.
     pub(crate) fn new(counts: Counts, capacity: usize) -> Self {

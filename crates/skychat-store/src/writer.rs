@@ -9,6 +9,7 @@ use skychat_proto::record::Batch;
 use tracing::warn;
 
 use crate::ahead::{SegmentFiller, write_zeros};
+use crate::ballast::Ballast;
 use crate::disk::{Disk, is_full};
 use crate::error::WriteError;
 use crate::event::{Committed, Receipt, StoredEvent};
@@ -26,6 +27,9 @@ pub const GROUP_BYTES: usize = 16 * 1024 * 1024;
 pub const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
 /// Records that a group can have at most.
 pub const MAX_GROUP_RECORDS: usize = u16::MAX as usize;
+
+/// Small segments are whole blocks of this size.
+const BLOCK: u64 = 4096;
 
 /// How large segments are made. Each is twice the one before, up to the largest; and larger if
 /// its first group is.
@@ -96,15 +100,23 @@ pub struct StoreWriter {
     pub(crate) head_made: bool,
     pub(crate) head_dirty: bool,
     pub(crate) poisoned: bool,
+    /// A group that found no room.
+    pub(crate) waiting: Option<(Stage, Vec<Receipt>)>,
+    pub(crate) ballast: Ballast,
 }
+
+/// What a commit gives.
+pub(crate) type Done = (Vec<Receipt>, Committed<Vec<StoredEvent>>);
 
 impl StoreWriter {
     /// Commits batches as one group: one write, one sync. When it returns, all of them are on
     /// disk and readers see them; the receipts are in the order of the batches.
     ///
     /// # Errors
-    /// [`WriteError`]: none of the batches is seen. After [`WriteError::Failed`] they may still
-    /// be there when the store is opened again, all of them or none.
+    /// [`WriteError`]: none of the batches is seen. After [`WriteError::Full`] they are kept, and
+    /// [`retry`](Self::retry) writes them; nothing else is taken before. After
+    /// [`WriteError::Failed`] they may still be there when the store is opened again, all of them
+    /// or none.
     pub fn commit(
         &mut self,
         batches: Vec<Batch>,
@@ -112,16 +124,40 @@ impl StoreWriter {
         if self.poisoned || self.shared.ahead.is_broken() {
             return Err(WriteError::Poisoned);
         }
-        let (mut stage, receipts) = self.stage(batches)?;
+        if self.waiting.is_some() {
+            return Err(WriteError::Full(io::ErrorKind::StorageFull.into()));
+        }
+        let (stage, receipts) = self.stage(batches)?;
         if stage.is_empty() {
             return Ok((receipts, Committed::new(Vec::new())));
         }
+        self.finish(stage, receipts)
+    }
+
+    /// Tries once more to write what found no room; nothing to do if there is nothing.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn retry(&mut self) -> Result<(Vec<Receipt>, Committed<Vec<StoredEvent>>), WriteError> {
+        if self.poisoned || self.shared.ahead.is_broken() {
+            return Err(WriteError::Poisoned);
+        }
+        match self.waiting.take() {
+            Some((stage, receipts)) => self.finish(stage, receipts),
+            None => Ok((Vec::new(), Committed::new(Vec::new()))),
+        }
+    }
+
+    fn finish(&mut self, mut stage: Stage, receipts: Vec<Receipt>) -> Result<Done, WriteError> {
         let at = match self.place(stage.len()).and_then(|at| {
             self.write(&mut stage, at)?;
             Ok(at)
         }) {
             Ok(at) => at,
-            Err(error) if is_full(&error) => return Err(WriteError::Full(error)),
+            Err(error) if is_full(&error) => {
+                self.waiting = Some((stage, receipts));
+                return Err(WriteError::Full(error));
+            }
             Err(error) => {
                 self.poisoned = true;
                 return Err(WriteError::Failed(error));
@@ -251,11 +287,23 @@ impl StoreWriter {
             disk.create(&path)?;
         }
         let filled = ready.filled.unwrap_or(0);
-        let capacity = capacity.max(filled);
         disk.write_at(&path, 0, &header)?;
-        let mut offset = filled.max(start);
-        while offset < capacity {
-            offset = write_zeros(&**disk, &path, offset, capacity)?;
+        // Where there is no room for one of the usual size, a small one does.
+        let least = start.saturating_add(needed).next_multiple_of(BLOCK);
+        let small = self.sizes.of(1).max(least).min(capacity);
+        let wanted = if self.ballast.is_let_go() {
+            small
+        } else {
+            capacity
+        };
+        let mut capacity = wanted.max(filled);
+        if let Err(error) = fill(&**disk, &path, filled.max(start), capacity) {
+            if !is_full(&error) || filled >= small {
+                return Err(error);
+            }
+            disk.truncate(&path, filled.max(start))?;
+            capacity = small;
+            fill(&**disk, &path, filled.max(start), capacity)?;
         }
         disk.sync(&path)?;
         if !ready.named {
@@ -303,9 +351,12 @@ impl StoreWriter {
         };
         self.current = Current::Open(written);
         let path = segment_path(at.segment);
-        self.shared.disk.write_at(&path, at.offset, stage.bytes())?;
-        self.shared.disk.sync(&path)?;
+        let disk = &self.shared.disk;
+        let synced = disk
+            .write_at(&path, at.offset, stage.bytes())
+            .and_then(|()| disk.sync(&path));
         stage.cut(length);
+        synced?;
         self.current = Current::Open(At {
             offset: end,
             dirty: end,
@@ -361,6 +412,14 @@ impl StoreWriter {
     pub fn last_event(&self) -> EventSeq {
         EventSeq::new(self.counts.events)
     }
+}
+
+/// Zeros from `offset` to `end`.
+fn fill(disk: &dyn Disk, path: &str, mut offset: u64, end: u64) -> io::Result<()> {
+    while offset < end {
+        offset = write_zeros(disk, path, offset, end)?;
+    }
+    Ok(())
 }
 
 /// How many bytes of a group a batch takes, about.

@@ -137,3 +137,85 @@ fn files_are_for_their_owner_only() {
         assert_eq!(found & 0o777, mode, "{path}");
     }
 }
+
+/// C45: what was handed in is written into the room of the ballast; nothing new is to be handed in
+/// until there is room for it again.
+#[test]
+fn a_full_disk_is_told_and_waited_for() {
+    let disk = MemoryDisk::new();
+    let (mut writer, reader, _) = Store::open(disk.clone(), options()).unwrap();
+    writer.keep_ballast();
+    let (tell, told) = sync_channel(100_000);
+    let handle = spawn_writer(writer, move |done| tell.send(done).unwrap()).unwrap();
+    let ballast = || disk.files().get("ballast").map_or(0, Vec::len) as u64;
+    while ballast() < BALLAST {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let used: usize = disk.files().values().map(Vec::len).sum();
+    disk.limit(Some(used + 20_000));
+    let mut ann = Author::new(ann());
+    let (mut handed, mut committed) = (0, 0);
+    'full: loop {
+        handed += 1;
+        handle.commit(ann.batch(handed, 4, 200)).unwrap();
+        loop {
+            match next(&told) {
+                Done::Committed { receipts, .. } => {
+                    committed += receipts.len() as u64;
+                    if committed == handed {
+                        break;
+                    }
+                }
+                Done::Full => break 'full,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    while committed < handed {
+        match next(&told) {
+            Done::Committed { receipts, .. } => committed += receipts.len() as u64,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(handed > 3);
+    assert_eq!(ballast(), 0);
+    // It can be read, and more can even be written.
+    let messages = reader.history(space(), None, usize::MAX).unwrap().len();
+    handle.commit(ann.batch(handed + 1, 1, 200)).unwrap();
+    assert!(matches!(next(&told), Done::Committed { .. }));
+    disk.limit(None);
+    assert!(matches!(next(&told), Done::Room));
+    assert_eq!(ballast(), BALLAST);
+    handle.join();
+    let (said, warnings) = look(MemoryDisk::with_files(disk.files())).unwrap();
+    assert_eq!((said.history.len(), warnings), (messages + 1, vec![]));
+}
+
+/// Without a ballast it waits for room, and a stop does not wait.
+#[test]
+fn what_finds_no_room_is_written_when_there_is_some() {
+    for room_comes in [true, false] {
+        let disk = MemoryDisk::new();
+        let (handle, told, _) = spawn(disk.clone());
+        let used: usize = disk.files().values().map(Vec::len).sum();
+        disk.limit(Some(used));
+        let mut ann = Author::new(ann());
+        handle.commit(ann.batch(1, 20, 900)).unwrap();
+        assert!(matches!(next(&told), Done::Full));
+        if room_comes {
+            disk.limit(None);
+            assert!(matches!(next(&told), Done::Committed { .. }));
+            assert!(matches!(next(&told), Done::Room));
+        }
+        handle.join();
+        if !room_comes {
+            let failed = next(&told);
+            assert!(
+                matches!(failed, Done::Failed(WriteError::Full(_))),
+                "{failed:?}"
+            );
+        }
+        let (said, _) = look(MemoryDisk::with_files(disk.files())).unwrap();
+        assert_eq!(said.history.len(), if room_comes { 19 } else { 0 });
+    }
+}

@@ -296,10 +296,6 @@ fn a_full_disk_is_waited_for_and_a_broken_one_is_not_used_again() {
             disk.fail(Some(fault), after);
             let mut failed = false;
             for group in script() {
-                let retry = group
-                    .iter()
-                    .map(|b| batch(b.id.get(), b.records.clone()))
-                    .collect();
                 let seen = seen(&reader);
                 match writer.commit(group) {
                     Ok(_) => continue,
@@ -310,7 +306,7 @@ fn a_full_disk_is_waited_for_and_a_broken_one_is_not_used_again() {
                 failed = true;
                 assert_eq!(crate::seen(&reader), seen, "nothing of it is seen");
                 disk.fail(None, 0);
-                let again = writer.commit(retry);
+                let again = writer.retry();
                 if fault == DiskFault::Broken {
                     assert!(matches!(again, Err(WriteError::Poisoned)));
                     break;

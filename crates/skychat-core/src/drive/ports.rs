@@ -48,6 +48,8 @@ pub(crate) struct Placed {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) peers: Vec<PeerStatus>,
+    /// There is no room on the disk.
+    pub(crate) store_full: bool,
 }
 
 /// What the driver reads from and writes to.

@@ -242,6 +242,7 @@ impl Driver {
                 self.ports.store.ask()?;
                 self.handle(Input::Found { lookup, found })
             }
+            StoreReply::Full(full) => self.handle(Input::StoreFull { full }),
             StoreReply::Failed(error) => Err(error),
         }
     }
@@ -405,6 +406,7 @@ impl Driver {
             self.snapshot = now;
             self.ports.snapshot.send_replace(Snapshot {
                 peers: self.engine.peers(),
+                store_full: self.engine.is_full(),
             });
             let hello = self.engine.hello();
             if **self.ports.hello.load() != hello {

@@ -9,6 +9,8 @@ use skychat_proto::sync::{Hold, HoldCause, Scope, SyncMessage, Want};
 use super::{Allowance, Ask, Offer, Replicator};
 use crate::VerifiedRange;
 
+/// When a peer may ask again whether there is room; it is told as soon as there is.
+const FULL_RETRY_MS: u32 = 5_000;
 /// When a stranger may ask again; consent opens the window at once.
 const STRANGER_RETRY_MS: u32 = 60_000;
 
@@ -26,6 +28,10 @@ impl Replicator {
         if frozen {
             return Offer::Ignore;
         }
+        if self.halted {
+            self.put_off(link, id);
+            return Offer::Ignore;
+        }
         if range.start() == head && range.first_prev() == tip {
             return Offer::Take;
         }
@@ -36,6 +42,9 @@ impl Replicator {
     /// A range that does not join (RANGE-4).
     pub fn misfit(&mut self, link: LinkId, id: FeedId, start: Position, end: Position) {
         if self.is_live(&id) {
+            return;
+        }
+        if self.halted {
             return;
         }
         let head = self.head_of(&id);
@@ -57,6 +66,17 @@ impl Replicator {
             }
         }
         self.pump();
+    }
+
+    /// What came cannot be stored: it will be asked for again when it can.
+    fn put_off(&mut self, link: LinkId, id: FeedId) {
+        if let Some(side) = self.links.get_mut(&link) {
+            side.ask.remove(&id);
+        }
+        if self.source.get(&id) == Some(&link) {
+            self.source.remove(&id);
+        }
+        self.hold(link, id.space, HoldCause::Disk, FULL_RETRY_MS);
     }
 
     fn is_live(&self, id: &FeedId) -> bool {
@@ -131,7 +151,8 @@ impl Replicator {
     }
 
     fn ask_feed(&mut self, id: FeedId, need: Position, links: &[LinkId]) {
-        if self.is_live(&id)
+        if self.halted
+            || self.is_live(&id)
             || self
                 .feeds
                 .get(&id)
@@ -177,7 +198,7 @@ impl Replicator {
             && id.author != self.config.me
         {
             if *left == 0 {
-                self.hold_stranger(link, id.space);
+                self.hold(link, id.space, HoldCause::Consent, STRANGER_RETRY_MS);
                 return;
             }
             let end = head.saturating_add(*left);
@@ -281,7 +302,7 @@ impl Replicator {
         best.map(|(_, link)| link)
     }
 
-    fn hold_stranger(&mut self, link: LinkId, space: SpaceId) {
+    fn hold(&mut self, link: LinkId, space: SpaceId, cause: HoldCause, retry_after_ms: u32) {
         let Some(side) = self.links.get_mut(&link) else {
             return;
         };
@@ -290,8 +311,8 @@ impl Replicator {
         }
         let hold = Hold {
             scope: Scope::Space(space),
-            cause: HoldCause::Consent,
-            retry_after_ms: STRANGER_RETRY_MS,
+            cause,
+            retry_after_ms,
         };
         self.send(link, SyncMessage::Hold(hold));
     }

@@ -19,6 +19,8 @@ struct Inner {
     files: BTreeMap<String, Vec<u8>>,
     /// What fails, and how many calls that change something go well before.
     fault: Option<(DiskFault, u32)>,
+    /// How many bytes there is room for; `None`: as many as there are.
+    room: Option<usize>,
 }
 
 /// How a [`MemoryDisk`] fails.
@@ -44,6 +46,12 @@ impl MemoryDisk {
         self.inner().fault = fault.map(|fault| (fault, after));
     }
 
+    /// From now on there is room for so many bytes in all files together; `None`: without a limit.
+    /// What does not fit is written as far as it does, and is [`io::ErrorKind::StorageFull`].
+    pub fn limit(&self, room: Option<usize>) {
+        self.inner().room = room;
+    }
+
     /// All files with what is in them.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         self.inner().files.clone()
@@ -51,7 +59,11 @@ impl MemoryDisk {
 
     /// A disk with these files.
     pub fn with_files(files: BTreeMap<String, Vec<u8>>) -> Self {
-        MemoryDisk(Arc::new(Mutex::new(Inner { files, fault: None })))
+        let inner = Inner {
+            files,
+            ..Inner::default()
+        };
+        MemoryDisk(Arc::new(Mutex::new(inner)))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -68,6 +80,17 @@ impl Inner {
         }
         *after = after.saturating_sub(1);
         None
+    }
+
+    /// How much of a write from `start` on there is room for.
+    fn fits(&self, path: &str, start: usize, length: usize) -> usize {
+        let Some(room) = self.room else {
+            return length;
+        };
+        let used: usize = self.files.values().map(Vec::len).sum();
+        let held = self.files.get(path).map_or(0, Vec::len);
+        let end = held.saturating_add(room.saturating_sub(used));
+        end.saturating_sub(start).min(length)
     }
 
     fn file(&mut self, path: &str) -> io::Result<&mut Vec<u8>> {
@@ -112,7 +135,11 @@ impl Disk for MemoryDisk {
             Some(DiskFault::Full) => bytes.get(..bytes.len() / 2).unwrap_or_default(),
             Some(DiskFault::Broken) => &[],
         };
-        let (start, end) = place(offset, written.len())?;
+        let (start, _) = place(offset, written.len())?;
+        let fits = inner.fits(path, start, written.len());
+        let full = (fits < written.len()).then_some(DiskFault::Full);
+        let written = written.get(..fits).unwrap_or_default();
+        let end = start.saturating_add(fits);
         let file = inner.file(path)?;
         if file.len() < end {
             file.resize(end, 0);
@@ -120,7 +147,7 @@ impl Disk for MemoryDisk {
         if let Some(part) = file.get_mut(start..end) {
             part.copy_from_slice(written);
         }
-        fault.map_or(Ok(()), |fault| Err(error(fault)))
+        fault.or(full).map_or(Ok(()), |fault| Err(error(fault)))
     }
 
     fn sync(&self, path: &str) -> io::Result<()> {

@@ -13,7 +13,7 @@ use skychat_identity::PublicKey;
 use skychat_proto::ids::{MessageId, SpaceId};
 use skychat_proto::limits::STORE_BATCHES;
 use skychat_proto::record::{Batch, tables};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::ahead::SegmentFiller;
 use crate::error::{ReadError, WriteError};
@@ -23,6 +23,8 @@ use crate::writer::{GROUP_BYTES, MAX_GROUP_RECORDS, StoreWriter, batch_size};
 
 /// How often `HEAD` is synced.
 const HEAD_SYNC: Duration = Duration::from_secs(1);
+/// How often it is tried whether there is room again.
+const ROOM_LOOK: Duration = Duration::from_millis(500);
 /// How often it is looked whether lookups that wait for the index can be answered.
 const HELD: Duration = Duration::from_millis(20);
 /// Lookups that can wait.
@@ -46,6 +48,11 @@ pub enum Done {
         /// marks that are stored in front of it; `None`: none was.
         found: Vec<Option<[u8; 32]>>,
     },
+    /// The disk is full. What was handed in is kept and tried again until there is room; nothing
+    /// new should be handed in before [`Done::Room`].
+    Full,
+    /// There is room again.
+    Room,
     /// Nothing was written, and nothing more will be. The batches of the group are lost, and
     /// whatever was in the queue behind them.
     Failed(WriteError),
@@ -173,6 +180,8 @@ fn spawn(
         ahead: FillerThread::spawn(filler)?,
         behind,
         held: VecDeque::new(),
+        full: false,
+        ballast: Some(now()),
     };
     let thread = Builder::new()
         .name("skychat-store".to_owned())
@@ -283,6 +292,10 @@ struct Worker<F> {
     head_synced: Instant,
     /// Lookups that wait for the index.
     held: VecDeque<Lookup>,
+    /// Whether it was said that the disk is full.
+    full: bool,
+    /// When the ballast may be worked at again; `None`: it is whole.
+    ballast: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -390,13 +403,24 @@ impl<F: FnMut(Done)> Worker<F> {
             if queue.stop {
                 return None;
             }
-            let waited = if self.writer.head_is_dirty() || !self.held.is_empty() {
-                let left = HEAD_SYNC.saturating_sub(self.head_synced.elapsed());
-                let left = if self.held.is_empty() { left } else { HELD };
-                let waited = lane.more.wait_timeout(queue, left);
-                waited.map(|(queue, _)| queue).map_err(|_| ())
-            } else {
-                lane.more.wait(queue).map_err(|_| ())
+            if self.ballast.is_some_and(|due| due <= now()) {
+                drop(queue);
+                self.work_at_ballast();
+                continue;
+            }
+            let waits = [
+                self.writer
+                    .head_is_dirty()
+                    .then(|| HEAD_SYNC.saturating_sub(self.head_synced.elapsed())),
+                (!self.held.is_empty()).then_some(HELD),
+                self.ballast.map(|due| due.saturating_duration_since(now())),
+            ];
+            let waited = match waits.into_iter().flatten().min() {
+                Some(wait) => {
+                    let waited = lane.more.wait_timeout(queue, wait);
+                    waited.map(|(queue, _)| queue).map_err(|_| ())
+                }
+                None => lane.more.wait(queue).map_err(|_| ()),
             };
             drop(waited);
         }
@@ -449,7 +473,17 @@ impl<F: FnMut(Done)> Worker<F> {
         if batches == 0 {
             return Ok(());
         }
-        let (receipts, events) = self.writer.commit(group).map_err(Done::Failed)?;
+        let mut written = self.writer.commit(group);
+        while let Err(WriteError::Full(error)) = written {
+            if !self.writer.let_go() {
+                self.tell_full();
+                if !self.wait_for_room() {
+                    return Err(Done::Failed(WriteError::Full(error)));
+                }
+            }
+            written = self.writer.retry();
+        }
+        let (receipts, events) = written.map_err(Done::Failed)?;
         {
             let mut queue = self.lane.queue();
             queue.batches = queue.batches.saturating_sub(batches);
@@ -457,7 +491,51 @@ impl<F: FnMut(Done)> Worker<F> {
         (self.on_event)(Done::Committed { receipts, events });
         self.ahead.nudge();
         self.behind.nudge();
+        if self.writer.is_full() {
+            self.tell_full();
+        }
         Ok(())
+    }
+
+    fn tell_full(&mut self) {
+        self.ballast = Some(now() + ROOM_LOOK);
+        if !std::mem::replace(&mut self.full, true) {
+            warn!("the disk is full: nothing new is taken until there is room");
+            (self.on_event)(Done::Full);
+        }
+    }
+
+    /// Waits a little; `false`: it is time to end.
+    fn wait_for_room(&self) -> bool {
+        let queue = self.lane.queue();
+        if queue.stop {
+            return false;
+        }
+        let (queue, _) = self
+            .lane
+            .more
+            .wait_timeout(queue, ROOM_LOOK)
+            .unwrap_or_else(PoisonError::into_inner);
+        !queue.stop
+    }
+
+    /// Makes a part of the ballast. When it is whole, there is room.
+    fn work_at_ballast(&mut self) {
+        match self.writer.restore_ballast() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.ballast = None;
+                if std::mem::replace(&mut self.full, false) {
+                    info!("there is room again");
+                    (self.on_event)(Done::Room);
+                }
+            }
+            Err(_) if self.writer.is_full() => self.tell_full(),
+            Err(error) => {
+                warn!(%error, "the ballast was not made");
+                self.ballast = None;
+            }
+        }
     }
 
     fn hash(
