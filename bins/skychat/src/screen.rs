@@ -57,6 +57,11 @@ impl Screen {
         Ok(())
     }
 
+    /// A remark for people, beside what is printed; whether it can be said does not matter.
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
     /// Makes sure that what was printed has left.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush()?;

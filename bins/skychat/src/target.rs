@@ -27,7 +27,7 @@ impl FromStr for Target {
                         AddressError::Key { .. } => Code::MalformedKey,
                         _ => Code::MalformedAddress,
                     };
-                    Failure::new(code, error.to_string())
+                    Failure::caused(code, &error)
                 })
         } else {
             text.parse().map_err(|error: skychat_identity::KeyError| {

@@ -97,6 +97,63 @@ fn usage() {
     }
 }
 
+/// What is wrong with an address is said to its cause: what was found, and what was expected.
+#[test]
+fn messages_say_what_was_found_and_what_was_expected() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&dir.path().join("x"), &[]);
+    let bob = SecretKey::from_seed([9; 32]).public().to_string();
+    let (zeros, short) = ("0".repeat(64), &bob[..63]);
+    let cases = [
+        (
+            format!("tcp://{bob}@127.0.0.1:99999"),
+            ["99999", "1 to 65535"],
+        ),
+        (
+            format!("skychat:{bob}?at=nowhere"),
+            ["nowhere", "host:port"],
+        ),
+        (
+            format!("tcp://{short}@127.0.0.1:1"),
+            ["63 hex digits", "64"],
+        ),
+        (format!("skychat:{zeros}"), ["small order", "prime order"]),
+        (
+            format!("skychat:{bob}?req-relay=1"),
+            ["relay", "does not know"],
+        ),
+        (short.to_owned(), ["63 hex digits", "64"]),
+        (
+            "tcp://127.0.0.1:8801".to_owned(),
+            ["127.0.0.1:8801", "tcp://<key>@host:port"],
+        ),
+    ];
+    for (to, parts) in cases {
+        let output = daemon.cli(&["send", &to, "x"]);
+        assert_eq!(code(&output), 2, "{to}: {output:?}");
+        for part in parts {
+            assert!(stderr(&output).contains(part), "{to}: {output:?}");
+        }
+    }
+    // Bytes that are no text, as an argument.
+    let argument = std::os::unix::ffi::OsStrExt::from_bytes(&b"caf\xe9"[..]);
+    let output = daemon
+        .command(&["send", &bob])
+        .arg::<&std::ffi::OsStr>(argument)
+        .output();
+    let output = output.unwrap();
+    assert_eq!(code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("UTF-8"), "{output:?}");
+
+    // A key that nobody ever spoke with is no error, and is noticed.
+    let output = daemon.cli(&["history", &bob]);
+    assert!(
+        output.status.success() && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    assert!(stderr(&output).contains(&bob), "{output:?}");
+}
+
 #[test]
 fn text_from_stdin() {
     let dir = tempfile::tempdir().unwrap();

@@ -33,6 +33,11 @@ impl Failure {
         Self::new(code, message)
     }
 
+    /// The same, and what it is about before it.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self::new(self.code, format!("{what}: {}", self.message))
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.code
     }

@@ -47,8 +47,7 @@ impl Secret {
                 Code::LooseFile => Code::LooseFile,
                 _ => Code::BadConfig,
             };
-            let cause = Failure::caused(code, &error);
-            Failure::new(code, format!("{flag}: {cause}"))
+            Failure::caused(code, &error).about(flag)
         })?;
         std::str::from_utf8(&text)
             .map_err(|_| malformed(&format_args!("{}: not UTF-8", shown.display())))

@@ -285,7 +285,7 @@ fn peer(text: &str, flag: &str, scheme_optional: bool) -> Result<Address, Failur
     };
     let address: Address = full
         .parse()
-        .map_err(|error| Failure::new(Code::MalformedAddress, format!("{flag}: {error}")))?;
+        .map_err(|error| Failure::caused(Code::MalformedAddress, &error).about(flag))?;
     if address.hints().is_empty() {
         return Err(Failure::new(
             Code::MalformedAddress,

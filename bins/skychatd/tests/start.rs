@@ -227,6 +227,44 @@ fn settings_that_cannot_be_used() {
     );
 }
 
+/// What stands in the way of a start is said with its cause.
+#[test]
+fn what_is_in_the_way_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let key = SecretKey::from_seed([9; 32]).public();
+    let place = format!("tcp://{key}@127.0.0.1:99999");
+    let (code, said) = refused(&home.path().join("x"), &["--tcp-peer", &place]);
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("--tcp-peer") && said.contains("99999"),
+        "{said}"
+    );
+
+    // A folder where a file is expected, and the other way round.
+    let folder = format!("@{}", home.path().display());
+    let (code, said) = refused(&home.path().join("x"), &["--tcp-whitelist", &folder]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("not a file"), "{said}");
+    let file = home.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (code, said) = refused(&file, &[]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains(&file.display().to_string()), "{said}");
+    for name in ["identity.key", "token", "store.key"] {
+        let dir = home.path().join(name.replace('.', "-"));
+        drop(Daemon::start(&dir, &[]));
+        std::fs::remove_file(dir.join(name)).unwrap();
+        std::fs::create_dir(dir.join(name)).unwrap();
+        let (code, said) = refused(&dir, &[]);
+        assert!(matches!(code, 2 | 8), "{name}: {code}: {said}");
+        assert!(said.contains(name), "{said}");
+    }
+    // An address that this machine does not have.
+    let (code, said) = refused(&home.path().join("x"), &["--tcp-listen", "192.0.2.7:1"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("192.0.2.7:1"), "{said}");
+}
+
 #[test]
 fn settings_from_the_file() {
     let dir = tempfile::tempdir().unwrap();

@@ -41,6 +41,13 @@ pub(super) async fn run(
     if screen.is_json() {
         return screen.document(&all);
     }
+    if all.messages.is_empty() && history.before.is_none() {
+        // Any key may be talked to, so one that was mistyped is no error; it is to be noticed.
+        screen.note(format_args!(
+            "nothing was said with {} on this node",
+            history.peer.key
+        ));
+    }
     for message in all.messages.iter().rev() {
         screen.line(line(message))?;
     }
