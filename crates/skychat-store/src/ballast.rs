@@ -12,6 +12,10 @@ const PATH: &str = "ballast";
 /// Its length in bytes.
 pub const BALLAST: u64 = 16 * 1024 * 1024;
 
+/// What has to be free beside a ballast that is not whole, so that there is room for more than
+/// itself.
+pub(crate) const MARGIN: u64 = 16 * 1024 * 1024;
+
 /// The ballast of one store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ballast {
@@ -56,7 +60,7 @@ impl StoreWriter {
     /// Makes a part of the ballast, up to 256 KiB; whether there is more to do.
     ///
     /// # Errors
-    /// What the system said. If the disk is full, it is taken away again.
+    /// What the system said. If there is not room for it and 16 MiB more, it is taken away again.
     pub fn restore_ballast(&mut self) -> io::Result<bool> {
         let Ballast { wanted, filled, .. } = self.ballast;
         let disk = &self.shared.disk;
@@ -65,6 +69,10 @@ impl StoreWriter {
             return Ok(false);
         }
         let step = || {
+            let needed = BALLAST.saturating_sub(filled).saturating_add(MARGIN);
+            if disk.room().is_some_and(|room| room < needed) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             if filled == 0 {
                 disk.create(PATH)?;
             }
@@ -84,7 +92,7 @@ impl StoreWriter {
                 if is_full(&error) {
                     self.ballast.let_go = true;
                     self.ballast.filled = 0;
-                    // Half of it is of no use to anybody.
+                    // Half of it is of no use to anybody; it may not be there either.
                     let _ = disk.remove(PATH);
                 }
                 Err(error)

@@ -48,6 +48,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Returns when the names in this directory would survive a loss of power.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// How many bytes there is room for; `None`: nobody knows.
+    fn room(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Whether it is worth trying again when there is room.
@@ -97,5 +102,9 @@ impl<D: Disk + ?Sized> Disk for Box<D> {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         (**self).sync_dir(dir)
+    }
+
+    fn room(&self) -> Option<u64> {
+        (**self).room()
     }
 }

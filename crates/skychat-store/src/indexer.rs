@@ -14,6 +14,7 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use self::sled::SledIndex;
+use crate::ballast::MARGIN;
 use crate::deep::{DeepError, FollowError, Follower, IndexMark, KeyValues, KeyValuesMut};
 use crate::driver::now;
 use crate::shared::Shared;
@@ -135,13 +136,24 @@ impl Indexer {
         let mut marked = follower.mark();
         let mut marked_at = now();
         let mut whole = false;
+        self.shared.indexed(&readers, marked.group);
         loop {
-            let more = follower.step(&*values, &self.shared, STEP)?;
-            let mark = follower.mark();
-            if whole && !self.shared.has_deep() {
+            if !self.shared.has_deep() {
                 return Err(DeepError("a reader found it of no use".to_owned()).into());
             }
-            self.shared.indexed(&readers, mark.group);
+            // sled does not live through a full disk: while there is little room, it is read only.
+            let room = self.shared.disk.room();
+            if room.is_some_and(|room| room < MARGIN / 2) {
+                if !self.rest(LOOK_EVERY) {
+                    return Ok(());
+                }
+                continue;
+            }
+            let more = follower.step(&*values, &self.shared, STEP)?;
+            let mark = follower.mark();
+            if self.shared.has_deep() {
+                self.shared.indexed(&readers, mark.group);
+            }
             if !more && !whole {
                 whole = true;
                 info!(groups = mark.group, items = mark.items, took = ?began.elapsed(), "the index is whole");

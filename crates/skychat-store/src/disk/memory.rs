@@ -215,6 +215,13 @@ impl Disk for MemoryDisk {
             None => Ok(()),
         }
     }
+
+    fn room(&self) -> Option<u64> {
+        let inner = self.inner();
+        let used: usize = inner.files.values().map(Vec::len).sum();
+        let left = inner.room?.saturating_sub(used);
+        u64::try_from(left).ok()
+    }
 }
 
 impl fmt::Debug for MemoryDisk {
