@@ -14,6 +14,7 @@ mod targets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use skychat_identity::SecretKey;
 use targets::{HOST, TOKEN, answers, http_request_to_handler};
@@ -204,6 +205,9 @@ fn seeds() -> Vec<(&'static str, String, u16)> {
     ]
 }
 
+/// Generous: a loaded machine is no fault.
+const LIMIT: Duration = Duration::from_secs(20);
+
 fn status(answers: &[u8]) -> u16 {
     let text = String::from_utf8_lossy(answers);
     let word = text.split(' ').nth(1).unwrap_or("0");
@@ -215,7 +219,9 @@ fn status(answers: &[u8]) -> u16 {
 fn the_seeds_have_their_answers() {
     let wrong: Vec<_> = seeds()
         .into_iter()
-        .map(|(name, request, expected)| (name, status(&answers(request.as_bytes())), expected))
+        .map(|(name, request, expected)| {
+            (name, status(&answers(request.as_bytes(), LIMIT)), expected)
+        })
         .filter(|(_, found, expected)| found != expected)
         .collect();
     assert!(wrong.is_empty(), "(name, found, expected): {wrong:?}");

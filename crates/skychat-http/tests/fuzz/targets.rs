@@ -27,7 +27,7 @@ const RUNS: u32 = 2_000;
 /// Nothing panics, every answer is one of HTTP, who does not know the token gets nothing but refusals, and a
 /// connection ends with its client.
 pub(crate) fn http_request_to_handler(data: &[u8]) {
-    let answers = answers(data);
+    let answers = answers(data, QUIET);
     let text = String::from_utf8_lossy(&answers);
     assert!(text.is_empty() || text.starts_with("HTTP/1."), "{text:.60}");
     assert!(!text.contains(TOKEN), "the token is never said");
@@ -40,14 +40,14 @@ pub(crate) fn http_request_to_handler(data: &[u8]) {
     }
 }
 
-/// All that is answered to these bytes and to a last request without a token, which ends the connection.
-pub(crate) fn answers(data: &[u8]) -> Vec<u8> {
+/// All that is answered within `limit` to these bytes and to a last request without a token, which ends the connection.
+pub(crate) fn answers(data: &[u8], limit: Duration) -> Vec<u8> {
     thread_local!(static SURFACE: RefCell<Option<Surface>> = const { RefCell::new(None) });
     SURFACE.with_borrow_mut(|surface| {
         if surface.as_ref().is_some_and(|surface| surface.runs >= RUNS) {
             *surface = None;
         }
-        surface.get_or_insert_with(Surface::new).ask(data)
+        surface.get_or_insert_with(Surface::new).ask(data, limit)
     })
 }
 
@@ -72,7 +72,7 @@ impl Surface {
         }
     }
 
-    fn ask(&mut self, data: &[u8]) -> Vec<u8> {
+    fn ask(&mut self, data: &[u8], limit: Duration) -> Vec<u8> {
         self.runs += 1;
         let addr = HOST.parse().expect("an address");
         let token = Token::new(TOKEN).expect("a token");
@@ -96,7 +96,7 @@ impl Surface {
                     };
                     let _ = tokio::join!(ask, read.read_to_end(&mut answers));
                 };
-                let _ = tokio::time::timeout(QUIET, exchange).await;
+                let _ = tokio::time::timeout(limit, exchange).await;
             }
             let served = tokio::time::timeout(GONE, serving).await;
             let served = served.expect("a connection ends with its client");
