@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{
     deny, docs, layers,
     step::{self, Steps, cargo},
+    torture,
 };
 
 /// Runs all steps and prints what each took.
@@ -42,6 +43,7 @@ pub(crate) fn all(steps: &mut Steps, skip_tests: bool) -> Result<()> {
             step::run(&mut cargo(&["test", "--locked", "--workspace"]))
         })?;
     }
+    steps.step("torture", torture::short)?;
     steps.step("rustdoc", || {
         step::run(
             cargo(&["doc", "--locked", "--workspace", "--no-deps"])

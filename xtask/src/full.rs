@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::{
     ci, sim,
     step::{self, Steps, cargo},
-    workspace,
+    torture, workspace,
 };
 
 /// A crate alone, with fewer or more features than the workspace build gives it.
@@ -62,6 +62,7 @@ pub(crate) fn run(seeds: u32) -> Result<()> {
             "skychat",
         ]))
     })?;
+    steps.step(&format!("torture, {} kills", torture::LONG), torture::long)?;
     steps.step("demo", || {
         step::run(&mut cargo(&[
             "run",

@@ -15,10 +15,11 @@ mod full;
 mod layers;
 mod sim;
 mod step;
+mod torture;
 mod vectors;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -32,13 +33,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// What every change has to pass: format, layers, deny, clippy, tests, documentation.
+    /// What every change has to pass: format, layers, deny, clippy, tests, torture, documentation.
     Ci {
         /// Leave `cargo test --workspace` out, because it ran just before.
         #[arg(long)]
         skip_tests: bool,
     },
-    /// `ci`, then feature combinations, fuzz targets, benches, the long simulation and the demo.
+    /// `ci`, then feature combinations, fuzz targets, benches, long simulation, long torture and the demo.
     Full {
         /// Seeds of the long simulation.
         #[arg(long, default_value_t = sim::LONG)]
@@ -63,6 +64,13 @@ enum Chore {
         #[arg(long, conflicts_with = "seeds")]
         seed: Option<u64>,
     },
+    /// Kill real daemons under load and over bad wires, and judge what became of every message.
+    Torture(torture::Arguments),
+    /// Judge the history of a torture run.
+    TortureCheck {
+        /// The history, NDJSON.
+        file: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -75,6 +83,8 @@ fn main() -> ExitCode {
         Chore::Docs => docs::run(),
         Chore::Vectors => vectors::run(),
         Chore::Sim { seeds, seed } => sim::run(seeds, seed),
+        Chore::Torture(arguments) => torture::run(&arguments),
+        Chore::TortureCheck { file } => torture::check::run(&file),
     };
     if let Err(error) = outcome {
         println!("xtask: {error:#}");
