@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         Mutex,
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{
-    clock,
+    Plan, clock,
     http::{Answer, Connection},
     proxy::Proxy,
     record::Record,
@@ -35,6 +35,8 @@ pub(crate) struct Daemon {
     pub(crate) name: String,
     /// Its data directory.
     pub(crate) dir: PathBuf,
+    /// Where its log is appended.
+    log: PathBuf,
     /// Its public key.
     pub(crate) key: String,
     program: PathBuf,
@@ -57,12 +59,13 @@ struct Life {
 
 impl Daemon {
     /// A new daemon in a directory: started once, so that it has a key and a token, and stopped.
-    pub(crate) fn create(program: &Path, name: &str, dir: PathBuf) -> Result<Self> {
+    pub(crate) fn create(plan: &Plan, name: &str, dir: PathBuf) -> Result<Self> {
         let mut daemon = Self {
             name: name.to_owned(),
             dir,
+            log: plan.dir.join(format!("{name}.log")),
             key: String::new(),
-            program: program.to_owned(),
+            program: plan.program.clone(),
             token: String::new(),
             arguments: Mutex::default(),
             ways: Mutex::default(),
@@ -84,6 +87,28 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// The same identity in another directory, which a copy of this one's is going to be.
+    pub(crate) fn copied(&self, name: &str, dir: PathBuf) -> Self {
+        Self {
+            name: name.to_owned(),
+            dir,
+            log: self.log.with_file_name(format!("{name}.log")),
+            key: self.key.clone(),
+            program: self.program.clone(),
+            token: self.token.clone(),
+            arguments: Mutex::default(),
+            ways: Mutex::new(lock(&self.ways).clone()),
+            http: Mutex::default(),
+            life: Mutex::default(),
+            mute: AtomicBool::new(false),
+        }
+    }
+
+    /// Further arguments of every further start.
+    pub(crate) fn add_arguments(&self, arguments: impl IntoIterator<Item = String>) {
+        lock(&self.arguments).extend(arguments);
+    }
+
     /// Arguments of every further start.
     pub(crate) fn set_arguments(&self, arguments: Vec<String>) {
         *lock(&self.arguments) = arguments;
@@ -94,7 +119,7 @@ impl Daemon {
         lock(&self.ways).push(way);
     }
 
-    /// Starts it. Its log is appended to a file beside its directory.
+    /// Starts it. Its log is appended to a file.
     pub(crate) fn spawn(&self) -> Result<()> {
         let log = self.log()?;
         let mut child = self
@@ -264,6 +289,18 @@ impl Daemon {
         (answer.status == 200).then_some(answer.document)
     }
 
+    /// Whether there is a process that was ready.
+    pub(crate) fn runs(&self) -> bool {
+        lock(&self.http).is_some()
+    }
+
+    /// How its process ended, when it did so by itself.
+    pub(crate) fn ended(&self) -> Option<i32> {
+        let mut life = lock(&self.life);
+        let status = life.as_mut()?.child.try_wait().ok().flatten()?;
+        Some(status.code().unwrap_or(-1))
+    }
+
     /// Whether it is not to be counted on any more: consumers and lanes end.
     pub(crate) fn is_over(&self) -> bool {
         self.mute.load(Ordering::Relaxed)
@@ -299,20 +336,15 @@ impl Daemon {
         command
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.dir.with_extension("log")
-    }
-
     fn log(&self) -> Result<File> {
-        let path = self.log_path();
-        let log = OpenOptions::new().create(true).append(true).open(&path);
-        log.with_context(|| format!("cannot open {}", path.display()))
+        let log = OpenOptions::new().create(true).append(true).open(&self.log);
+        log.with_context(|| format!("cannot open {}", self.log.display()))
     }
 
     /// The end of its log.
     fn last_words(&self) -> String {
         let mut text = String::new();
-        let _ = File::open(self.log_path()).and_then(|mut log| log.read_to_string(&mut text));
+        let _ = File::open(&self.log).and_then(|mut log| log.read_to_string(&mut text));
         text.lines().last().unwrap_or_default().to_owned()
     }
 }

@@ -1,6 +1,7 @@
 //! The negative control: the history of the run itself with one message taken away has to be rejected.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{BufRead, BufReader},
     path::Path,
@@ -30,17 +31,24 @@ pub(crate) fn rejected(path: &Path) -> Result<String> {
 
 /// The last row of a message that was answered `ok`, and its id.
 fn victim(path: &Path) -> Result<(usize, String)> {
-    let mut promised = std::collections::BTreeSet::new();
+    let mut recipients = BTreeMap::new();
+    let mut promised = BTreeSet::new();
     let mut found = None;
     for (number, text) in lines(path)?.enumerate() {
         let line: Value = serde_json::from_str(&text?)?;
         let field = |name: &str| line.get(name).and_then(Value::as_str);
         let Some(id) = field("id") else { continue };
         match (field("op"), field("dir")) {
+            (Some("invoke"), _) => {
+                recipients.insert(id.to_owned(), field("to").unwrap_or_default().to_owned());
+            }
             (Some("ok"), _) => {
                 promised.insert(id.to_owned());
             }
-            (Some("row"), Some("in")) if promised.contains(id) => {
+            (Some("row"), Some("in"))
+                if promised.contains(id)
+                    && recipients.get(id).map(String::as_str) == field("where") =>
+            {
                 found = Some((number, id.to_owned()));
             }
             _ => {}

@@ -41,11 +41,19 @@ pub(crate) fn quiet(daemons: &[Daemon], consumers: &[Consumer<'_>], record: &Rec
 /// What is not at its end yet; empty when all is. `None` when somebody could not be asked.
 fn restless(daemons: &[Daemon], consumers: &[Consumer<'_>]) -> Option<String> {
     let mut last = BTreeMap::new();
-    for daemon in daemons.iter().filter(|daemon| !daemon.is_over()) {
+    for daemon in daemons.iter().filter(|daemon| daemon.runs()) {
         let Some(status) = daemon.status() else {
             return Some(format!("{} does not answer", daemon.name));
         };
         for peer in list(&status, "peers") {
+            let key = peer.get("peer").and_then(Value::as_str);
+            if !daemons
+                .iter()
+                .any(|other| Some(other.key.as_str()) == key && other.runs())
+            {
+                // Nobody there to take it.
+                continue;
+            }
             let owed = peer.get("owed").and_then(Value::as_str).unwrap_or("0");
             if owed != "0" {
                 let why = peer.get("waits").unwrap_or(&Value::Null);
@@ -71,13 +79,38 @@ fn restless(daemons: &[Daemon], consumers: &[Consumer<'_>]) -> Option<String> {
     Some(String::new())
 }
 
-/// Reads every conversation of every daemon to its end, and writes it down.
-pub(crate) fn histories(daemons: &[Daemon], record: &Record) -> Result<()> {
-    for at in daemons.iter().filter(|daemon| !daemon.is_over()) {
-        for peer in daemons.iter().filter(|peer| peer.key != at.key) {
-            conversation(daemons, at, peer, record)
-                .with_context(|| format!("reading the history of {}", at.name))?;
-        }
+/// After the last fault: all is quiet, all are killed once more, what they have then is read, and they are ended.
+pub(crate) fn all(daemons: &[Daemon], consumers: &[Consumer<'_>], record: &Record) -> Result<()> {
+    let running: Vec<_> = daemons.iter().filter(|daemon| daemon.runs()).collect();
+    quiet(daemons, consumers, record);
+    for daemon in &running {
+        daemon.kill()?;
+        record.line("kill", json!({ "node": daemon.name }));
+    }
+    for daemon in &running {
+        daemon.start(record)?;
+    }
+    quiet(daemons, consumers, record);
+    for daemon in &running {
+        histories(daemon, daemons, record)?;
+    }
+    for daemon in &running {
+        daemon.over();
+        daemon.terminate(record)?;
+    }
+    record.line("end", json!({}));
+    Ok(())
+}
+
+/// Reads every conversation of a daemon to its end, and writes it down.
+pub(crate) fn histories(at: &Daemon, all: &[Daemon], record: &Record) -> Result<()> {
+    // A copy has the key of its original, which stands for both.
+    let peers = all
+        .iter()
+        .filter(|peer| peer.key != at.key && peer.name == name_of(all, &peer.key));
+    for peer in peers {
+        conversation(all, at, peer, record)
+            .with_context(|| format!("reading the history of {}", at.name))?;
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! `--kills N`: three daemons write to each other through bad wires, and are killed again and again.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
@@ -13,12 +13,12 @@ use super::{
     Plan,
     chance::Chance,
     clock,
-    consumer::{Consumer, Form},
     daemon::Daemon,
     end,
-    load::{Lane, Switch},
+    load::Switch,
     proxy::{Mode, Proxy},
     record::Record,
+    session,
     stage::{self, Wires},
 };
 
@@ -26,106 +26,36 @@ use super::{
 const DAEMONS: usize = 3;
 /// Messages a second of each lane; six lanes.
 const RATE: u64 = 60;
-/// How long lanes may take to get their last answers.
-const LAST_ANSWERS: Duration = Duration::from_secs(60);
 /// Purposes of chance.
 const KILLS: u64 = 1;
 const WIRES: u64 = 2;
-const LANES: u64 = 100;
-const CONSUMERS: u64 = 200;
 
 /// Runs it; the history is complete afterwards.
 pub(crate) fn run(plan: &Plan, record: &Record) -> Result<()> {
     let (daemons, wires) = stage::set(plan, DAEMONS)?;
-    let daemons = daemons.as_slice();
-    for daemon in daemons {
+    let all: Vec<&Daemon> = daemons.iter().collect();
+    for daemon in &daemons {
         daemon.start(record)?;
     }
     let switch = Switch::default();
-    let consumers = consumers(daemons, record);
-    let lanes = lanes(daemons, record, &switch);
-    let calm = AtomicBool::new(false);
-    let outcome = thread::scope(|scope| {
-        for (number, consumer) in (CONSUMERS..).zip(&consumers) {
-            let chance = Chance::new(plan.seed, number);
-            scope.spawn(move || consumer.run(chance));
-        }
-        let senders: Vec<_> = lanes
-            .iter()
-            .map(|lane| {
-                let chance = Chance::new(plan.seed, LANES.saturating_add(lane.number));
-                scope.spawn(move || lane.run(chance))
-            })
-            .collect();
-        let faults = scope.spawn(|| {
-            trouble(&wires, Chance::new(plan.seed, WIRES), &calm, record);
-        });
-        let killed = killing(plan, daemons, record);
-        switch.no_more();
-        calm.store(true, Ordering::Relaxed);
-        let _ = faults.join();
-        stage::heal(&wires, record);
-        let answered = clock::eventually(LAST_ANSWERS, || {
-            senders
-                .iter()
-                .all(|sender| sender.is_finished())
-                .then_some(())
-        });
-        if answered.is_none() {
-            record.line("note", json!({ "what": "lanes were given up" }));
-        }
-        switch.give_up();
-        for sender in senders {
-            let _ = sender.join();
-        }
-        let ended = killed.and_then(|()| ending(daemons, &consumers, record));
-        for daemon in daemons {
-            daemon.over();
-            // Whatever happened: streams end with their daemons.
-            let _ = daemon.kill();
-        }
-        ended
+    let consumers = session::consumers(&daemons, record);
+    let lanes = session::lanes(&all, &all, RATE, record, &switch);
+    let outcome = session::watched(&daemons, &consumers, plan.seed, || {
+        session::talk(&lanes, plan.seed, || {
+            let calm = AtomicBool::new(false);
+            let killed = thread::scope(|scope| {
+                scope.spawn(|| trouble(&wires, Chance::new(plan.seed, WIRES), &calm, record));
+                let killed = killing(plan, &daemons, record);
+                calm.store(true, Ordering::Relaxed);
+                killed
+            });
+            stage::heal(&wires, record);
+            killed
+        })?;
+        end::all(&daemons, &consumers, record)
     });
     stage::close(&wires);
     outcome
-}
-
-/// Two readers at each daemon: one stays as long as it can, one goes away and comes back.
-fn consumers<'a>(daemons: &'a [Daemon], record: &'a Record) -> Vec<Consumer<'a>> {
-    let of = |at: &'a Daemon| {
-        [(Form::Ndjson, 0, "steady"), (Form::Sse, 5, "restless")].map(|(form, restless, name)| {
-            Consumer {
-                name: format!("{}/{name}", at.name),
-                at,
-                all: daemons,
-                form,
-                restless,
-                record,
-                last: AtomicU64::new(0),
-            }
-        })
-    };
-    daemons.iter().flat_map(of).collect()
-}
-
-/// A lane in every direction.
-fn lanes<'a>(daemons: &'a [Daemon], record: &'a Record, switch: &'a Switch) -> Vec<Lane<'a>> {
-    let mut lanes = Vec::new();
-    for from in daemons {
-        for to in daemons.iter().filter(|to| to.key != from.key) {
-            lanes.push(Lane {
-                name: format!("{}>{}", from.name, to.name),
-                number: u64::try_from(lanes.len()).unwrap_or(u64::MAX),
-                from,
-                to,
-                rate: RATE,
-                limit: u64::MAX,
-                record,
-                switch,
-            });
-        }
-    }
-    lanes
 }
 
 /// Kills, restarts and looks, as often as the plan says.
@@ -259,24 +189,4 @@ fn heal(chance: &mut Chance, wire: &Proxy) {
     } else {
         wire.heal();
     }
-}
-
-/// After the last fault: all is quiet, all are killed once more, and what they have then is read.
-fn ending(daemons: &[Daemon], consumers: &[Consumer<'_>], record: &Record) -> Result<()> {
-    end::quiet(daemons, consumers, record);
-    for daemon in daemons {
-        daemon.kill()?;
-        record.line("kill", json!({ "node": daemon.name }));
-    }
-    for daemon in daemons {
-        daemon.start(record)?;
-    }
-    end::quiet(daemons, consumers, record);
-    end::histories(daemons, record)?;
-    for daemon in daemons {
-        daemon.over();
-        daemon.terminate(record)?;
-    }
-    record.line("end", json!({}));
-    Ok(())
 }

@@ -61,8 +61,6 @@ pub(crate) struct Lane<'a> {
     pub(crate) to: &'a Daemon,
     /// Messages a second, when the answers come fast enough.
     pub(crate) rate: u64,
-    /// The most messages.
-    pub(crate) limit: u64,
     /// Where everything is written down.
     pub(crate) record: &'a Record,
     /// When it ends.
@@ -83,7 +81,7 @@ impl Lane<'_> {
         let period = Duration::from_micros(1_000_000_u64.checked_div(self.rate).unwrap_or(0));
         let mut due = clock::now();
         let mut place: u64 = 0;
-        while !self.switch.is_over() && place < self.limit {
+        while !self.switch.is_over() {
             place = place.saturating_add(1);
             self.one(place, &mut chance, &mut connection);
             due = wait_for(due, period);

@@ -16,6 +16,8 @@ mod kills;
 mod load;
 mod proxy;
 mod record;
+mod scenarios;
+mod session;
 mod stage;
 mod summary;
 
@@ -35,6 +37,7 @@ use crate::{
     workspace,
 };
 use record::Record;
+use scenarios::Scenario;
 use summary::Summary;
 
 /// Kills of a run in CI.
@@ -47,6 +50,9 @@ const READY_LIMIT_MS: u64 = 2_000;
 /// The arguments of the chore.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// What is played.
+    #[arg(long, value_enum, default_value_t = Scenario::Kills)]
+    scenario: Scenario,
     /// How many SIGKILLs.
     #[arg(long, default_value_t = SHORT)]
     kills: u64,
@@ -99,6 +105,7 @@ pub(crate) fn long() -> Result<()> {
 impl Arguments {
     fn kills(kills: u64, dev: bool) -> Self {
         Self {
+            scenario: Scenario::Kills,
             kills,
             seed: None,
             minutes: None,
@@ -131,8 +138,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     plan.say(&format!("seed {seed}; replay: {replay}"));
     let history = plan.dir.join("history.ndjson");
     let start = clock::now();
-    let played = play(&plan, &history);
+    let played = play(&plan, arguments.scenario, &history);
     let took = start.elapsed();
+    if let Ok(Some(why)) = &played {
+        println!("{}: SKIPPED: {why}", arguments.scenario.name());
+        return clean(&plan, given);
+    }
     let verdict = check::file(&history)?;
     let passed = verdict.passed() && played.is_ok();
     let control = if passed {
@@ -142,7 +153,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let summary = Summary {
         seed,
-        scenario: "kills",
+        scenario: arguments.scenario.name(),
         verdict: &verdict,
         took,
         replay: &replay,
@@ -158,20 +169,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !passed {
         bail!("torture found violations; replay: {replay}");
     }
-    if !given {
-        fs::remove_dir_all(&plan.dir)
-            .with_context(|| format!("cannot remove {}", plan.dir.display()))?;
-    }
-    Ok(())
+    clean(&plan, given)
 }
 
-fn play(plan: &Plan, history: &Path) -> Result<()> {
+/// Nothing stays of a run that passed, unless somebody said where.
+fn clean(plan: &Plan, given: bool) -> Result<()> {
+    if given {
+        return Ok(());
+    }
+    fs::remove_dir_all(&plan.dir).with_context(|| format!("cannot remove {}", plan.dir.display()))
+}
+
+fn play(plan: &Plan, scenario: Scenario, history: &Path) -> Result<Option<String>> {
     let record = Record::create(history)?;
     record.line(
         "start",
         json!({ "v": 1, "seed": plan.seed, "ready_limit_ms": READY_LIMIT_MS }),
     );
-    let played = kills::run(plan, &record);
+    let played = scenario.play(plan, &record);
     record.flush()?;
     played
 }
@@ -224,10 +239,11 @@ fn draw() -> u64 {
 }
 
 fn replay(arguments: &Arguments, seed: u64) -> String {
-    let mut line = format!(
-        "cargo xtask torture --kills {} --seed {seed}",
-        arguments.kills
-    );
+    let what = match arguments.scenario {
+        Scenario::Kills => format!("--kills {}", arguments.kills),
+        other => format!("--scenario {}", other.name()),
+    };
+    let mut line = format!("cargo xtask torture {what} --seed {seed}");
     if let Some(minutes) = arguments.minutes {
         line.push_str(&format!(" --minutes {minutes}"));
     }

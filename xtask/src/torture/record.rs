@@ -4,7 +4,10 @@ use std::{
     fs::File,
     io::{BufWriter, Write},
     path::Path,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -17,6 +20,7 @@ use super::clock;
 pub(crate) struct Record {
     file: Mutex<Inner>,
     start: Instant,
+    lanes: AtomicU64,
 }
 
 struct Inner {
@@ -35,6 +39,7 @@ impl Record {
                 failed: None,
             }),
             start: clock::now(),
+            lanes: AtomicU64::new(0),
         })
     }
 
@@ -50,6 +55,11 @@ impl Record {
         if let Err(error) = written {
             inner.failed.get_or_insert(error);
         }
+    }
+
+    /// A number no other lane of this history has.
+    pub(crate) fn next_lane(&self) -> u64 {
+        self.lanes.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Writes what is held back. A line that could not be written makes the whole history worthless.

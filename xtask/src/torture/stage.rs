@@ -1,5 +1,7 @@
 //! What a run is played on: daemons that know each other, with a proxy on every way from one to another.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use serde_json::json;
 
@@ -11,21 +13,30 @@ pub(crate) type Wires = Vec<(String, Proxy)>;
 /// Daemons `a`, `b`, … with keys and directories; each names all others, and reaches each through a proxy of its own.
 /// None of them runs yet.
 pub(crate) fn set(plan: &Plan, count: usize) -> Result<(Vec<Daemon>, Wires)> {
+    set_in(plan, count, |name| plan.dir.join(name))
+}
+
+/// The same, each in a directory of this choice.
+pub(crate) fn set_in(
+    plan: &Plan,
+    count: usize,
+    dir: impl Fn(&str) -> PathBuf,
+) -> Result<(Vec<Daemon>, Wires)> {
     let mut daemons = Vec::new();
     for letter in ('a'..='z').take(count) {
         let name = letter.to_string();
-        let dir = plan.dir.join(&name);
-        daemons.push(Daemon::create(&plan.program, &name, dir)?);
+        daemons.push(Daemon::create(plan, &name, dir(&name))?);
     }
     let mut wires = Wires::new();
+    let all: Vec<&Daemon> = daemons.iter().collect();
     for from in &daemons {
-        wires.extend(introduce(from, &daemons)?);
+        wires.extend(introduce(from, &all)?);
     }
     Ok((daemons, wires))
 }
 
 /// Tells one daemon of all others.
-pub(crate) fn introduce(from: &Daemon, all: &[Daemon]) -> Result<Wires> {
+pub(crate) fn introduce(from: &Daemon, all: &[&Daemon]) -> Result<Wires> {
     let mut wires = Wires::new();
     let mut arguments = Vec::new();
     for to in all.iter().filter(|to| to.key != from.key) {

@@ -1,11 +1,11 @@
-//! The judge: takes a history line by line, and says at the end what was broken.
+//! The judge takes a history line by line; what can only be said at the end is in `ruling`.
 
 use std::collections::BTreeMap;
 
 use super::{
     Kind, Verdict,
     line::{Line, Names},
-    sent::{Answer, CAUSES, Sent, rank},
+    sent::{Answer, Sent, rank},
 };
 
 /// How long a daemon may take to end after SIGTERM, in milliseconds.
@@ -14,37 +14,41 @@ const TERM_LIMIT_MS: u64 = 5_000;
 const LOCKED: i64 = 8;
 
 /// One that reads events at a node, resuming by cursor.
-struct Consumer {
-    node: usize,
+pub(super) struct Consumer {
+    pub(super) node: usize,
     /// The number of the last event dealt with.
     last: u64,
     /// Messages from others in the order they were seen.
-    seen: Vec<usize>,
+    pub(super) seen: Vec<usize>,
     /// Whether a gap said that events are missing.
-    excused: bool,
+    pub(super) excused: bool,
+    /// How many events of each type it saw, of those no message or state is told by.
+    types: BTreeMap<String, u64>,
 }
 
 /// The pages of one conversation as they were read: newest first.
 #[derive(Default)]
-struct Conversation {
-    rows: Vec<usize>,
-    whole: bool,
+pub(super) struct Conversation {
+    pub(super) rows: Vec<usize>,
+    pub(super) whole: bool,
 }
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Judge {
-    verdict: Verdict,
-    nodes: Names,
+    pub(super) verdict: Verdict,
+    pub(super) nodes: Names,
     lanes: Names,
-    consumer_names: Names,
+    pub(super) consumer_names: Names,
     ids: BTreeMap<String, usize>,
-    sent: Vec<Sent>,
-    consumers: BTreeMap<usize, Consumer>,
+    pub(super) sent: Vec<Sent>,
+    pub(super) consumers: BTreeMap<usize, Consumer>,
     /// By the node that was asked, and the peer.
-    conversations: BTreeMap<(usize, usize), Conversation>,
+    pub(super) conversations: BTreeMap<(usize, usize), Conversation>,
+    /// Which node each copy is a copy of.
+    copies: BTreeMap<usize, usize>,
     ready_limit_ms: Option<u64>,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl Judge {
@@ -68,13 +72,13 @@ impl Judge {
             "seen" => self.seen(line)?,
             "state" => self.state(line)?,
             "gap" => self.gap(line)?,
-            "event" => {
-                self.advance(line)?;
-                if line.text("type")? == "fork" {
-                    let at = line.text("where")?.to_owned();
-                    self.broken(Kind::State, format!("{at} saw a forked feed"));
-                }
+            "event" => self.event(line)?,
+            "copy" => {
+                let copy = self.nodes.number(line.text("node")?);
+                let of = self.nodes.number(line.text("of")?);
+                self.copies.insert(copy, of);
             }
+            "expect" => self.expect(line)?,
             "row" => self.row(line)?,
             "rows_end" => {
                 let pair = self.pair(line)?;
@@ -112,7 +116,7 @@ impl Judge {
         Ok(())
     }
 
-    fn broken(&mut self, kind: Kind, sentence: String) {
+    pub(super) fn broken(&mut self, kind: Kind, sentence: String) {
         self.verdict.add(kind, sentence);
     }
 
@@ -127,6 +131,16 @@ impl Judge {
         }
         self.sent.push(sent);
         Ok(())
+    }
+
+    /// Whether these are one identity: the same node, or copies of its directory.
+    fn same(&self, one: usize, other: usize) -> bool {
+        self.original(one) == self.original(other)
+    }
+
+    /// The node this one is a copy of, or itself.
+    pub(super) fn original(&self, node: usize) -> usize {
+        self.copies.get(&node).copied().unwrap_or(node)
     }
 
     fn find(&mut self, id: &str) -> Option<(usize, &mut Sent)> {
@@ -171,6 +185,7 @@ impl Judge {
             last: 0,
             seen: Vec::new(),
             excused: false,
+            types: BTreeMap::new(),
         });
         if consumer.last != after {
             let said = format!(
@@ -230,7 +245,8 @@ impl Judge {
             return Ok(());
         };
         let meant = if inward { sent.to } else { sent.from };
-        if sent.from != from || meant != node {
+        let (author, meant) = (sent.from, meant);
+        if !self.same(author, from) || !self.same(meant, node) {
             self.broken(
                 Kind::State,
                 format!("{id} was seen where it does not belong"),
@@ -240,6 +256,9 @@ impl Judge {
         if !inward {
             return Ok(());
         }
+        let Some((_, sent)) = self.find(id) else {
+            return Ok(());
+        };
         sent.late |= line.list("marks").any(|mark| mark == "late");
         let times = sent.seen.entry(name).or_default();
         *times = times.saturating_add(1);
@@ -265,6 +284,40 @@ impl Judge {
             if before.is_some_and(|before| before > to) {
                 self.broken(Kind::State, format!("{id} went back to {word}"));
             }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, line: &Line) -> Result<(), String> {
+        self.advance(line)?;
+        let kind = line.text("type")?;
+        let (_, consumer) = self.consumer(line)?;
+        let times = consumer.types.entry(kind.to_owned()).or_default();
+        *times = times.saturating_add(1);
+        if kind == "fork" {
+            let said = format!("{} saw a forked feed", line.text("where")?);
+            self.broken(Kind::State, said);
+        }
+        Ok(())
+    }
+
+    /// What every consumer at a node has to have seen by now.
+    fn expect(&mut self, line: &Line) -> Result<(), String> {
+        let node = self.nodes.number(line.text("where")?);
+        let kind = line.text("type")?;
+        let (least, most) = (line.number("least")?, line.number("most")?);
+        let mut said = Vec::new();
+        for (number, consumer) in self.consumers.iter().filter(|(_, c)| c.node == node) {
+            let times = consumer.types.get(kind).copied().unwrap_or(0);
+            if !(least..=most).contains(&times) {
+                let name = self.consumer_names.text(*number);
+                said.push(format!(
+                    "consumer {name} saw {times} events of type {kind}, not {least} to {most}"
+                ));
+            }
+        }
+        for said in said {
+            self.broken(Kind::Stream, said);
         }
         Ok(())
     }
@@ -314,18 +367,16 @@ impl Judge {
             );
             return Ok(());
         };
-        let belongs = if inward {
-            (sent.to, sent.from) == pair && sent.from == from
-        } else {
-            (sent.from, sent.to) == pair && sent.from == from
-        };
-        if inward {
-            sent.rows_in = sent.rows_in.saturating_add(1);
-        } else {
-            sent.rows_out = sent.rows_out.saturating_add(1);
+        let times = sent.rows.entry(pair.0).or_default();
+        *times = times.saturating_add(1);
+        if !inward && sent.from == pair.0 {
             let cause = line.optional("cause").map(ToOwned::to_owned);
             sent.ended = Some((line.text("state")?.to_owned(), cause));
         }
+        let ends = (sent.from, sent.to);
+        let asked = if inward { (pair.1, pair.0) } else { pair };
+        let belongs =
+            self.same(ends.0, asked.0) && self.same(ends.1, asked.1) && self.same(ends.0, from);
         if !belongs {
             let said = format!("{id} is in the history of {at}, where it does not belong");
             self.broken(Kind::State, said);
@@ -362,143 +413,5 @@ impl Judge {
             self.broken(Kind::Start, said);
         }
         Ok(())
-    }
-
-    /// The judgement of all lines.
-    pub(super) fn finish(mut self) -> Verdict {
-        self.whole();
-        let sent = std::mem::take(&mut self.sent);
-        for message in &sent {
-            self.message(message);
-        }
-        let consumers = std::mem::take(&mut self.consumers);
-        for (number, consumer) in &consumers {
-            let at = format!("consumer {}", self.consumer_names.text(*number));
-            self.in_order(&sent, consumer.seen.iter(), &at);
-            self.seen_all(&sent, *number, consumer);
-        }
-        let conversations = std::mem::take(&mut self.conversations);
-        for ((node, _), conversation) in &conversations {
-            let at = format!("the history of {}", self.nodes.text(*node));
-            self.in_order(&sent, conversation.rows.iter().rev(), &at);
-        }
-        self.verdict
-    }
-
-    fn whole(&mut self) {
-        if !self.ended {
-            let said = "the file has no `end` line: the run was cut off".to_owned();
-            self.broken(Kind::Form, said);
-        }
-        if self.sent.is_empty() {
-            self.broken(Kind::Form, "nothing was sent".to_owned());
-        }
-        let mut missing = Vec::new();
-        for sent in &self.sent {
-            for pair in [(sent.to, sent.from), (sent.from, sent.to)] {
-                let read = self.conversations.get(&pair).is_some_and(|c| c.whole);
-                if !read && !missing.contains(&pair) {
-                    missing.push(pair);
-                }
-            }
-        }
-        for (node, peer) in missing {
-            let (node, peer) = (self.nodes.text(node), self.nodes.text(peer));
-            let said = format!("the history of {node} with {peer} was not read to its end");
-            self.broken(Kind::Form, said);
-        }
-    }
-
-    fn message(&mut self, sent: &Sent) {
-        let id = &sent.id;
-        let recipient = self.nodes.text(sent.to).to_owned();
-        let totals = &mut self.verdict.totals;
-        totals.sent = totals.sent.saturating_add(1);
-        let counter = match &sent.answer {
-            Answer::Unknown => &mut totals.unknown,
-            Answer::Failed(_) => &mut totals.failed,
-            Answer::Accepted | Answer::Stored => &mut totals.ok,
-        };
-        *counter = counter.saturating_add(1);
-        if sent.rows_in > 1 || sent.rows_out > 1 {
-            let times = sent.rows_in.max(sent.rows_out);
-            self.broken(
-                Kind::Duplicated,
-                format!("{id} is {times} times in one history"),
-            );
-        }
-        match &sent.answer {
-            Answer::Failed(cause) if !CAUSES.contains(&cause.as_str()) => {
-                let said = format!("{id} failed with {cause}, which no fault of the run explains");
-                self.broken(Kind::State, said);
-            }
-            Answer::Stored if sent.rows_in == 0 => {
-                let said =
-                    format!("{id} was acknowledged, but is not in the history of {recipient}");
-                self.broken(Kind::Lost, said);
-            }
-            Answer::Accepted if sent.rows_in == 0 && !sent.ended_failed() => {
-                let said = format!("{id} was accepted, but is not in the history of {recipient}");
-                self.broken(Kind::Lost, said);
-            }
-            _ => {}
-        }
-        if sent.is_ok() {
-            self.ended_well(sent);
-        }
-    }
-
-    fn ended_well(&mut self, sent: &Sent) {
-        let id = &sent.id;
-        let said = match &sent.ended {
-            None => format!("{id} was accepted, but is not in its sender's own history"),
-            Some((state, _)) if state == "stored" || state == "read" => return,
-            Some((state, Some(cause))) if state == "failed" => {
-                if CAUSES.contains(&cause.as_str()) && sent.answer == Answer::Accepted {
-                    return;
-                }
-                format!("{id} ended as failed with {cause} after its acknowledgement")
-            }
-            Some((state, None)) if state == "failed" => format!("{id} failed without a cause"),
-            Some((state, _)) => format!("{id} is still {state} at the end"),
-        };
-        self.broken(Kind::State, said);
-    }
-
-    fn in_order<'a>(&mut self, sent: &[Sent], seen: impl Iterator<Item = &'a usize>, at: &str) {
-        let mut newest: BTreeMap<usize, &Sent> = BTreeMap::new();
-        for message in seen.filter_map(|number| sent.get(*number)) {
-            if !message.is_ok() || message.late {
-                continue;
-            }
-            let before = newest.get(&message.lane);
-            if let Some(before) = before.filter(|before| before.place > message.place) {
-                let said = format!(
-                    "{at}: {} comes after {}, which was sent later",
-                    message.id, before.id
-                );
-                self.broken(Kind::Order, said);
-            } else {
-                newest.insert(message.lane, message);
-            }
-        }
-    }
-
-    fn seen_all(&mut self, sent: &[Sent], number: usize, consumer: &Consumer) {
-        let name = self.consumer_names.text(number).to_owned();
-        for message in sent.iter().filter(|message| message.to == consumer.node) {
-            let id = &message.id;
-            match message.seen.get(&number).copied().unwrap_or(0) {
-                0 if message.rows_in > 0 && !consumer.excused => {
-                    let said = format!("{id} is in the history, but consumer {name} never saw it");
-                    self.broken(Kind::Lost, said);
-                }
-                0 | 1 => {}
-                times => {
-                    let said = format!("{id} was seen {times} times by consumer {name}");
-                    self.broken(Kind::Duplicated, said);
-                }
-            }
-        }
     }
 }

@@ -8,6 +8,7 @@
 //! - **order**: what one lane sent one after the other is seen, and stands in the history, in that order;
 //! - **state**: states only move forward, and what was accepted ends `stored` or `failed` with a cause;
 //! - **stream**: a resumed stream goes on behind the last event dealt with, and skips none unless a `gap` says so;
+//! - **expect**: what a scenario says has to be told by events (`incarnation`, `clone`, …) is told, so many times;
 //! - **start**: every start is ready in time, a SIGTERM ends with 0 in time, a second daemon on a directory is refused;
 //! - **form**: the file is whole.
 //!
@@ -15,6 +16,7 @@
 
 mod judge;
 mod line;
+mod ruling;
 mod sent;
 #[cfg(test)]
 mod tests;

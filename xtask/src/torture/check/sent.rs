@@ -30,10 +30,9 @@ pub(crate) struct Sent {
     pub(crate) seen: BTreeMap<usize, u64>,
     /// How far each consumer at the sender saw it come.
     pub(crate) rank: BTreeMap<usize, u8>,
-    /// How often it is in the recipient's history.
-    pub(crate) rows_in: u64,
-    /// How often it is in the sender's history, and the state and cause there.
-    pub(crate) rows_out: u64,
+    /// How often it is in each history, by the node that was asked.
+    pub(crate) rows: BTreeMap<usize, u64>,
+    /// The state and cause in the sender's own history.
     pub(crate) ended: Option<(String, Option<String>)>,
     /// Whether the recipient marked it as one that came after what it precedes.
     pub(crate) late: bool,
@@ -50,8 +49,7 @@ impl Sent {
             answer: Answer::Unknown,
             seen: BTreeMap::new(),
             rank: BTreeMap::new(),
-            rows_in: 0,
-            rows_out: 0,
+            rows: BTreeMap::new(),
             ended: None,
             late: false,
         }
@@ -60,6 +58,11 @@ impl Sent {
     /// Whether it was promised.
     pub(crate) fn is_ok(&self) -> bool {
         matches!(self.answer, Answer::Accepted | Answer::Stored)
+    }
+
+    /// Whether it is in the history of its recipient.
+    pub(crate) fn arrived(&self) -> bool {
+        self.rows.contains_key(&self.to)
     }
 
     /// Whether it ended as refused, with a cause, after it had been accepted.

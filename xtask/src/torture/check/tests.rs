@@ -286,3 +286,53 @@ fn a_file_that_is_cut_off_is_rejected() {
     assert!(!judged(Vec::new()).passed());
     assert!(!judged(vec!["{".to_owned()]).passed());
 }
+
+#[test]
+fn events_that_have_to_be_seen_are_counted() {
+    let expecting = |least: u64, most: u64| {
+        let mut lines = lines();
+        let line = format!(
+            r#"{{"op":"expect","where":"b","type":"incarnation","least":{least},"most":{most}}}"#
+        );
+        let end = lines.len() - 1;
+        lines.insert(end, line);
+        lines
+    };
+    assert!(judged(expecting(1, 1)).passed());
+    assert_eq!(
+        sentence(expecting(0, 0), Kind::Stream),
+        "consumer b/1 saw 1 events of type incarnation, not 0 to 0"
+    );
+    assert_eq!(
+        sentence(expecting(2, 9), Kind::Stream),
+        "consumer b/1 saw 1 events of type incarnation, not 2 to 9"
+    );
+}
+
+#[test]
+fn a_forked_feed_is_always_wrong() {
+    let doctored = changed(&["incarnation"], "incarnation", "fork");
+    assert_eq!(sentence(doctored, Kind::State), "b saw a forked feed");
+}
+
+#[test]
+fn a_copy_may_have_what_was_said_to_the_original() {
+    let more = [
+        r#"{"op":"row","where":"b2","peer":"a","id":"m1","from":"a","dir":"in","state":"stored"}"#,
+        r#"{"op":"rows_end","where":"b2","peer":"a"}"#,
+    ];
+    let with = |copy: bool| {
+        let mut lines = lines();
+        if copy {
+            lines.insert(1, r#"{"op":"copy","node":"b2","of":"b"}"#.to_owned());
+        }
+        let end = lines.len() - 1;
+        lines.splice(end..end, more.map(ToOwned::to_owned));
+        lines
+    };
+    assert!(judged(with(true)).passed());
+    assert_eq!(
+        sentence(with(false), Kind::State),
+        "m1 is in the history of b2, where it does not belong"
+    );
+}
