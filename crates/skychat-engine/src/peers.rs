@@ -1,6 +1,6 @@
 //! Links and the lives behind them; who is a stranger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skychat_feed::{Allowance, Learned};
 use skychat_identity::PublicKey;
@@ -314,11 +314,20 @@ impl Engine {
     /// Counts what a stranger had stored.
     pub(crate) fn count_stranger(&mut self, peer: &PublicKey, entries: u64, bytes: u64) {
         let row = self.peers.entry(*peer).or_default();
+        let first = row.stranger_entries == 0 && entries > 0;
         row.stranger_entries = row.stranger_entries.saturating_add(entries);
         row.stranger_bytes = row.stranger_bytes.saturating_add(bytes);
         self.store_peer(peer);
         let allowance = self.allowance(peer);
         self.replicator.allow(*peer, allowance);
+        if first {
+            // One more of those that may be: the others that are linked may have lost their place.
+            let others: BTreeSet<PublicKey> = self.links.values().map(|side| side.peer).collect();
+            for other in others {
+                let allowance = self.allowance(&other);
+                self.replicator.allow(other, allowance);
+            }
+        }
     }
 
     pub(crate) fn store_peer(&mut self, peer: &PublicKey) {

@@ -171,3 +171,16 @@ fn d12_of_so_many_strangers_one_more_is_not_asked_for_anything() {
     crowd.give(CROWD);
     assert_eq!(crowd.stored.len(), MAX_STRANGERS + 1);
 }
+
+/// The same when all of them are linked before the first one says anything.
+#[test]
+fn d12_strangers_that_come_together_are_no_more_than_one_by_one() {
+    let mut crowd = Crowd::new();
+    for n in 0..CROWD {
+        crowd.link(n);
+    }
+    for n in 0..CROWD {
+        crowd.give(n);
+    }
+    assert_eq!(crowd.stored.len(), MAX_STRANGERS);
+}

@@ -1,25 +1,23 @@
 //! The thread that writes.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{MessageId, SpaceId};
-use skychat_proto::limits::STORE_BATCHES;
 use skychat_proto::record::{Batch, tables};
 use tracing::{error, info, warn};
 
-use crate::ahead::SegmentFiller;
+use super::filler::FillerThread;
+use super::lane::{Closed, Lane, Lookup, Request, WriterHandle, take};
 use crate::error::{ReadError, WriteError};
 use crate::event::{Committed, Receipt, StoredEvent};
 use crate::reader::StoreReader;
-use crate::writer::{GROUP_BYTES, MAX_GROUP_RECORDS, StoreWriter, batch_size};
+use crate::writer::StoreWriter;
 
 /// How often `HEAD` is synced.
 const HEAD_SYNC: Duration = Duration::from_secs(1);
@@ -27,8 +25,6 @@ const HEAD_SYNC: Duration = Duration::from_secs(1);
 const ROOM_LOOK: Duration = Duration::from_millis(500);
 /// How often it is looked whether lookups that wait for the index can be answered.
 const HELD: Duration = Duration::from_millis(20);
-/// Lookups that can wait.
-const MAX_LOOKUPS: usize = 4096;
 
 /// What the thread did, in the order of what it was handed.
 #[derive(Debug)]
@@ -61,60 +57,6 @@ pub enum Done {
     Unreadable(ReadError),
     /// The thread ends. Always the last.
     Stopped,
-}
-
-/// Why something was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QueueError {
-    /// As much as it takes is waiting.
-    #[error("the queue of the store is full")]
-    Full,
-    /// The thread has ended, or is about to.
-    #[error("the store has stopped")]
-    Stopped,
-}
-
-enum Request {
-    Batch(Batch),
-    Lookup(Lookup),
-}
-
-#[derive(Default)]
-struct Queue {
-    requests: VecDeque<Request>,
-    /// Handed in, and neither on disk nor lost.
-    batches: usize,
-    lookups: usize,
-    stop: bool,
-}
-
-#[derive(Default)]
-struct Lane {
-    queue: Mutex<Queue>,
-    more: Condvar,
-}
-
-impl Lane {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The way to the writing thread. When it is dropped, the thread writes what was handed in, and
-/// ends.
-pub struct WriterHandle {
-    lane: Arc<Lane>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl fmt::Debug for WriterHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let queue = self.lane.queue();
-        f.debug_struct("WriterHandle")
-            .field("batches", &queue.batches)
-            .field("lookups", &queue.lookups)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Starts the thread that writes. It takes everything that waits, makes one group of it, commits
@@ -192,90 +134,6 @@ fn spawn(
     })
 }
 
-impl WriterHandle {
-    /// Hands in a batch. At most [`STORE_BATCHES`] may be on their way.
-    ///
-    /// # Errors
-    /// [`QueueError`], with the batch.
-    pub fn commit(&self, batch: Batch) -> Result<(), (QueueError, Batch)> {
-        let mut queue = self.lane.queue();
-        if queue.stop {
-            return Err((QueueError::Stopped, batch));
-        }
-        if queue.batches >= STORE_BATCHES {
-            return Err((QueueError::Full, batch));
-        }
-        queue.batches = queue.batches.saturating_add(1);
-        queue.requests.push_back(Request::Batch(batch));
-        self.lane.more.notify_one();
-        Ok(())
-    }
-
-    /// Asks whether content of these messages was taken. Answered when every batch handed in
-    /// before is on disk, and the index can tell.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub fn lookup(
-        &self,
-        lookup: u64,
-        author: PublicKey,
-        space: SpaceId,
-        messages: Vec<MessageId>,
-    ) -> Result<(), QueueError> {
-        let mut queue = self.lane.queue();
-        if queue.stop {
-            return Err(QueueError::Stopped);
-        }
-        if queue.lookups >= MAX_LOOKUPS {
-            return Err(QueueError::Full);
-        }
-        queue.lookups = queue.lookups.saturating_add(1);
-        queue.requests.push_back(Request::Lookup(Lookup {
-            lookup,
-            author,
-            space,
-            messages,
-        }));
-        self.lane.more.notify_one();
-        Ok(())
-    }
-
-    /// Whether a batch would be taken.
-    pub fn has_room(&self) -> bool {
-        let queue = self.lane.queue();
-        !queue.stop && queue.batches < STORE_BATCHES
-    }
-
-    /// Whether everything that was handed in is done.
-    pub fn is_idle(&self) -> bool {
-        let queue = self.lane.queue();
-        queue.batches == 0 && queue.lookups == 0
-    }
-
-    /// Takes nothing more; what was handed in is still written.
-    pub fn stop(&self) {
-        self.lane.queue().stop = true;
-        self.lane.more.notify_one();
-    }
-
-    /// Stops, and waits for the end of the thread.
-    pub fn join(mut self) {
-        self.stop();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            error!("the thread of the store panicked");
-        }
-    }
-}
-
-impl Drop for WriterHandle {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
@@ -296,69 +154,6 @@ struct Worker<F> {
     full: bool,
     /// When the ballast may be worked at again; `None`: it is whole.
     ballast: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Lookup {
-    lookup: u64,
-    author: PublicKey,
-    space: SpaceId,
-    messages: Vec<MessageId>,
-}
-
-/// The thread that readies the next segment.
-struct FillerThread {
-    /// At most one nudge waits: it stands for all.
-    nudges: Option<SyncSender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl FillerThread {
-    fn spawn(filler: SegmentFiller) -> io::Result<Self> {
-        let (nudges, nudged) = sync_channel(1);
-        let thread = Builder::new()
-            .name("skychat-ahead".to_owned())
-            .spawn(move || {
-                while let Ok(()) = nudged.recv() {
-                    while filler.step() {}
-                }
-            })?;
-        Ok(FillerThread {
-            nudges: Some(nudges),
-            thread: Some(thread),
-        })
-    }
-
-    /// Says that something was committed.
-    fn nudge(&self) {
-        if let Some(nudges) = &self.nudges {
-            // If it is full, the thread is about to look.
-            let _ = nudges.try_send(());
-        }
-    }
-}
-
-impl Drop for FillerThread {
-    fn drop(&mut self) {
-        self.nudges = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            error!("the thread that readies segments panicked");
-        }
-    }
-}
-
-/// Whatever ends the thread, nothing more is taken then.
-struct Closed(Arc<Lane>);
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        let mut queue = self.0.queue();
-        queue.stop = true;
-        queue.requests.clear();
-        (queue.batches, queue.lookups) = (0, 0);
-    }
 }
 
 impl<F: FnMut(Done)> Worker<F> {
@@ -553,23 +348,4 @@ impl<F: FnMut(Done)> Worker<F> {
             Sha256::digest(content).into()
         }))
     }
-}
-
-/// What goes together: everything that waits, as far as it fits into one group.
-fn take(queue: &mut Queue) -> Vec<Request> {
-    let mut work = Vec::new();
-    let (mut bytes, mut records) = (0_usize, 0_usize);
-    while let Some(request) = queue.requests.pop_front() {
-        if let Request::Batch(batch) = &request {
-            bytes = bytes.saturating_add(batch_size(batch));
-            records = records.saturating_add(batch.records.len());
-            let too_much = bytes > GROUP_BYTES || records >= MAX_GROUP_RECORDS;
-            if too_much && !work.is_empty() {
-                queue.requests.push_front(request);
-                break;
-            }
-        }
-        work.push(request);
-    }
-    work
 }
