@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{EntryId, FeedId, Incarnation, LinkId, Moment, Position, Seq, SpaceId};
-use skychat_proto::limits::{ASK_NEXT_AFTER, GAP_AFTER};
+use skychat_proto::limits::GAP_AFTER;
 use skychat_proto::open::WriterKind;
 use skychat_proto::range::RawRange;
 use skychat_proto::record::tables::{self, Event, GapCause};
@@ -300,14 +300,7 @@ impl Replicator {
         let asks = self
             .source
             .iter()
-            .filter_map(|(feed, link)| {
-                let ask = self.links.get(link)?.ask.get(feed)?;
-                let several = self
-                    .spaces
-                    .get(&feed.space)
-                    .is_some_and(|space| space.links.len() > 1);
-                (!ask.answered && several).then(|| ask.at + ASK_NEXT_AFTER)
-            })
+            .filter_map(|(feed, link)| self.overdue_at(feed, *link))
             .min();
         let gaps = self
             .missing_since
@@ -464,12 +457,7 @@ impl Replicator {
         let stale: Vec<(FeedId, LinkId)> = self
             .source
             .iter()
-            .filter(|(feed, link)| {
-                self.links
-                    .get(link)
-                    .and_then(|side| side.ask.get(feed))
-                    .is_some_and(|ask| !ask.answered && ask.at + ASK_NEXT_AFTER <= now)
-            })
+            .filter(|(feed, link)| self.overdue_at(feed, **link).is_some_and(|at| at <= now))
             .map(|(feed, link)| (*feed, *link))
             .collect();
         for (feed, link) in stale {

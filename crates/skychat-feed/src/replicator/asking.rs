@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use skychat_proto::ids::{EntryId, FeedId, LinkId, Position, SpaceId};
+use skychat_proto::ids::{EntryId, FeedId, LinkId, Moment, Position, SpaceId};
+use skychat_proto::limits::ASK_NEXT_AFTER;
 use skychat_proto::open::WriterKind;
 use skychat_proto::sync::{Hold, HoldCause, Scope, SyncMessage, Want};
 
@@ -236,6 +237,21 @@ impl Replicator {
                 limit,
             }),
         );
+    }
+
+    /// When the next holder is asked instead of this one (SYNC-6). Never while nobody is known to have more than we
+    /// do: who is followed has nothing to answer until there is something new.
+    pub(super) fn overdue_at(&self, id: &FeedId, link: LinkId) -> Option<Moment> {
+        let ask = self.links.get(&link)?.ask.get(id)?;
+        let links = &self.spaces.get(&id.space)?.links;
+        let head = self.head_of(id);
+        let wanted = self.wanted.get(id).is_some_and(|up_to| *up_to > head);
+        let told = |link: &LinkId| {
+            let side = self.links.get(link);
+            side.is_some_and(|side| side.rows.get(id).is_some_and(|told| *told > head))
+        };
+        let more = wanted || links.iter().any(told);
+        (!ask.answered && links.len() > 1 && more).then(|| ask.at + ASK_NEXT_AFTER)
     }
 
     /// One holder at a time: the author's own life first, then who told more than we have, then, for predecessors
