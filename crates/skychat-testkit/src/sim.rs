@@ -9,23 +9,32 @@
     reason = "nodes are named by their index in the network's own list"
 )]
 
+mod alarm;
 mod check;
+mod drive;
+mod faults;
+mod hostile;
 mod node;
+mod plan;
+mod planted;
 mod play;
+mod tear;
+mod wire;
 
 use std::collections::BTreeMap;
 
 use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use skychat_engine::{Input, Payload};
+use skychat_engine::Input;
 use skychat_identity::{KeyCache, PublicKey};
 use skychat_proto::ids::{LinkId, MessageId, Moment, Timestamp};
-use skychat_proto::link::{Hello, LinkMessage};
-use skychat_proto::sync::SyncMessage;
+use skychat_proto::link::Hello;
 
 pub use check::Verdict;
 pub use node::{SimNode, WriterSpec};
-pub use play::{Class, play};
+pub use plan::{Action, Class, Plan, What};
+pub use planted::Planted;
+pub use play::play;
 
 /// One step of virtual time: a microsecond.
 pub type Micros = u64;
@@ -42,7 +51,7 @@ pub(crate) enum Due {
 }
 
 /// What travels.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Frame {
     Up(Hello),
     Link(Vec<u8>),
@@ -57,11 +66,18 @@ pub(crate) struct SimLink {
     pub(crate) b: usize,
     latency: Micros,
     last: [Micros; 2],
+    /// Directions in which nothing arrives for now: to `a`, to `b`.
+    stuck: [bool; 2],
+    backlog: [Vec<Frame>; 2],
+    /// One side asked the other to wait; only a new link ends it.
+    pub(crate) held: bool,
 }
 
 /// A message that a node said it accepted.
 #[derive(Clone, Debug)]
 pub struct AcceptedMessage {
+    /// Which node of the network accepted it.
+    pub by: usize,
     /// Who says it.
     pub from: PublicKey,
     /// To whom.
@@ -83,6 +99,9 @@ pub struct SimNet {
     pub(crate) accepted: Vec<AcceptedMessage>,
     pub(crate) problems: Vec<String>,
     pub(crate) keys: KeyCache,
+    /// Content bodies may be lost on the way: one range in four goes without.
+    pub(crate) dropping: bool,
+    pub(crate) planted: Option<Planted>,
     steps: u64,
 }
 
@@ -104,6 +123,8 @@ impl SimNet {
             accepted: Vec::new(),
             problems: Vec::new(),
             keys: KeyCache::new(),
+            dropping: false,
+            planted: None,
             steps: 0,
         }
     }
@@ -125,9 +146,10 @@ impl SimNet {
         Moment::since_start(std::time::Duration::from_micros(self.now))
     }
 
-    /// The wall clock.
-    pub fn wall(&self) -> Timestamp {
-        Timestamp::from_millis(EPOCH_MS + self.now / 1000)
+    /// The wall clock of a node: its own, which may be a day off and jump.
+    pub fn wall(&self, node: usize) -> Timestamp {
+        let millis = EPOCH_MS + self.now / 1000;
+        Timestamp::from_millis(millis.saturating_add_signed(self.nodes[node].skew_ms))
     }
 
     /// Nodes, in the order they were added.
@@ -150,7 +172,7 @@ impl SimNet {
         self.links.len()
     }
 
-    pub(crate) fn schedule(&mut self, at: Micros, due: Due) {
+    fn schedule(&mut self, at: Micros, due: Due) {
         self.next += 1;
         self.due.insert((at.max(self.now), self.next), due);
     }
@@ -168,6 +190,9 @@ impl SimNet {
                 b,
                 latency,
                 last: [0, 0],
+                stuck: [false, false],
+                backlog: [Vec::new(), Vec::new()],
+                held: false,
             },
         );
         self.nodes[a].link_added(LinkId::new(id));
@@ -222,9 +247,13 @@ impl SimNet {
         if self.nodes[node].is_up() {
             return;
         }
-        let (now, wall) = (self.moment(), self.wall());
+        let (now, wall) = (self.moment(), self.wall(node));
         let (seed, store_seed, life) = (self.bytes32(), self.bytes32(), self.rng.next_u64());
-        if let Err(problem) = self.nodes[node].start(now, wall, seed, store_seed, life) {
+        let twin = self.nodes[node].twin_of;
+        let incarnation = twin.and_then(|twin| self.nodes[twin].incarnation());
+        if let Err(problem) =
+            self.nodes[node].start(now, wall, seed, store_seed, (life, incarnation))
+        {
             self.problems
                 .push(format!("start of {}: {problem}", self.nodes[node].name()));
             return;
@@ -232,27 +261,10 @@ impl SimNet {
         self.settle(node);
     }
 
-    pub(crate) fn transmit(&mut self, id: u64, to_b: bool, frame: Frame) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        let last = &mut link.last[usize::from(to_b)];
-        *last = (self.now + link.latency).max(*last + 1);
-        let at = *last;
-        self.schedule(
-            at,
-            Due::Arrive {
-                link: id,
-                at_b: to_b,
-                frame,
-            },
-        );
-    }
-
     /// Hands an input to a node, and does what comes out.
     pub fn hand(&mut self, node: usize, input: Input) {
         self.steps += 1;
-        let (now, wall) = (self.moment(), self.wall());
+        let (now, wall) = (self.moment(), self.wall(node));
         self.nodes[node].handle(now, wall, input);
         self.settle(node);
     }
@@ -276,6 +288,7 @@ impl SimNet {
                             self.hand(node, input);
                         }
                     }
+                    Err(_) if self.nodes[node].hostile => {}
                     Err(problem) => self.problems.push(problem),
                 }
                 self.settle(node);
@@ -298,107 +311,28 @@ impl SimNet {
         self.now = until;
     }
 
-    fn arrive(&mut self, id: u64, at_b: bool, frame: Frame) {
-        let Some(link) = self.links.get(&id) else {
-            return;
-        };
-        let (node, from) = if at_b {
-            (link.b, link.a)
-        } else {
-            (link.a, link.b)
-        };
-        let peer = self.nodes[from].key();
-        let link = LinkId::new(id);
-        let input = match frame {
-            Frame::Up(hello) => Input::LinkUp { link, peer, hello },
-            Frame::Link(bytes) => match LinkMessage::decode(&bytes) {
-                Ok(message) => Input::Link { link, message },
-                Err(error) => return self.problems.push(format!("link frame: {error}")),
-            },
-            Frame::Sync(bytes) => match SyncMessage::decode(&bytes, &mut self.keys) {
-                Ok(message) => Input::Sync { link, message },
-                Err(error) => return self.problems.push(format!("sync frame: {error}")),
-            },
-            Frame::Range(bytes) => match self.nodes[node].check(link, bytes) {
-                Some(Ok(checked)) => Input::Checked { link, checked },
-                Some(Err(violation)) => {
-                    let name = self.nodes[node].name().to_owned();
-                    return self.problems.push(format!(
-                        "{name} sees a violation by an honest peer: {violation}"
-                    ));
-                }
-                None => return,
-            },
-        };
-        self.hand(node, input);
-    }
-
-    /// Does what a node says until it says nothing more.
-    pub(crate) fn settle(&mut self, node: usize) {
-        loop {
-            let (done, sends, closes, problems) = self.nodes[node].work();
-            self.problems.extend(problems);
-            for (link, payload) in sends {
-                let id = link.get();
-                let Some(at) = self.links.get(&id) else {
-                    continue;
-                };
-                let to_b = at.a == node;
-                let frame = match payload {
-                    Payload::Link(message) => Frame::Link(message.encode()),
-                    Payload::Sync(message) => Frame::Sync(message.encode()),
-                    Payload::Range(range) => Frame::Range(range.to_bytes()),
-                };
-                self.transmit(id, to_b, frame);
-            }
-            for link in closes {
-                self.cut(link.get());
-            }
-            if done {
-                break;
-            }
-            let (now, wall) = (self.moment(), self.wall());
-            self.nodes[node].answer(now, wall);
-        }
-        self.accepted.extend(self.nodes[node].take_accepted());
-        if let Some(life) = self.nodes[node].life() {
-            let sync = 50 + self.below(4_000);
-            if self.nodes[node].begin_commit() {
-                self.schedule(self.now + sync, Due::Synced { node, life });
-            }
-            if let Some(at) = self.nodes[node].timer() {
-                let at = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
-                self.schedule(at, Due::Timer { node, life });
-            }
-        }
-    }
-
-    /// Everything up and linked, and nothing more to do.
+    /// Heals, and waits until there is nothing more to do.
     pub fn quiesce(&mut self) {
-        for node in 0..self.nodes.len() {
-            if self.nodes[node].is_one_shot() {
-                self.crash(node, false);
-            } else if !self.nodes[node].is_up() {
-                self.start(node);
-            }
-        }
-        for a in 0..self.nodes.len() {
-            for b in a + 1..self.nodes.len() {
-                let others = self.nodes[a].key() != self.nodes[b].key();
-                if others && self.nodes[a].is_up() && self.nodes[b].is_up() && !self.linked(a, b) {
-                    self.link(a, b);
-                }
-            }
-        }
-        let limit = self.steps + 200_000;
-        // Two virtual minutes: longer than any timer.
-        let until = self.now + 130_000_000;
+        self.heal();
+        self.rest(130 * SECOND);
+    }
+
+    /// Lets virtual time pass, and reports it if there is no end of inputs.
+    pub(crate) fn rest(&mut self, micros: Micros) {
+        let (limit, until) = (self.steps + MAX_STEPS, self.now + micros);
         while self.step(until) {
             if self.steps > limit {
                 self.problems
-                    .push("livelock: 200,000 inputs and no rest".into());
+                    .push(format!("livelock: {MAX_STEPS} inputs and no rest"));
                 return;
             }
         }
+        self.now = until;
     }
 }
+
+/// A second of virtual time.
+pub const SECOND: Micros = 1_000_000;
+
+/// Inputs after which a network that should come to rest is taken for one that never does.
+const MAX_STEPS: u64 = 200_000;

@@ -6,7 +6,7 @@
     reason = "a test that reports seeds"
 )]
 
-use skychat_testkit::sim::{Class, play};
+use skychat_testkit::sim::{Class, Plan, play};
 
 fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name: &str| {
@@ -20,24 +20,27 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
     0..number("SKYCHAT_SIM_SEEDS").unwrap_or(default)
 }
 
+/// Failures that are shrunk and printed; the others are counted.
+const REPORTS: usize = 3;
+
 fn run(class: Class, default: u64) {
     let (mut failed, mut shown) = (Vec::new(), 0);
     let mut events = std::collections::BTreeMap::new();
     for seed in seeds(default) {
-        let (_, verdict) = play(class, seed, 3);
+        let plan = Plan::draw(class, seed);
+        let (_, verdict) = play(&plan);
         shown += verdict.shown;
         for (kind, n) in verdict.events {
             *events.entry(kind).or_insert(0) += n;
         }
         if !verdict.problems.is_empty() {
-            failed.push((seed, verdict.problems));
+            failed.push(plan);
         }
     }
     eprintln!("{class:?}: {shown} messages shown, events {events:?}");
-    for (seed, problems) in failed.iter().take(5) {
-        eprintln!("SKYCHAT_SEED={seed}");
-        for problem in problems.iter().take(5) {
-            eprintln!("    {problem}");
+    for plan in failed.iter().take(REPORTS) {
+        if let Err(report) = plan.judge() {
+            eprintln!("{report}");
         }
     }
     assert!(
@@ -53,15 +56,35 @@ fn steady() {
     run(Class::Steady, 50);
 }
 
-/// Cuts, partitions, crashes that lose unsynced writes and tear the last one, restarts.
+/// Cuts, crashes that lose unsynced writes and tear the last one, restarts, clocks that jump.
 #[test]
 fn restart() {
     run(Class::Restart, 300);
 }
 
 #[test]
+fn partition() {
+    run(Class::Partition, 150);
+}
+
+#[test]
+fn hold() {
+    run(Class::Hold, 100);
+}
+
+#[test]
+fn dropped() {
+    run(Class::Dropped, 150);
+}
+
+#[test]
 fn restore() {
     run(Class::Restore, 100);
+}
+
+#[test]
+fn restore_dropped() {
+    run(Class::RestoreDropped, 100);
 }
 
 #[test]
@@ -84,12 +107,23 @@ fn memory() {
     run(Class::Memory, 100);
 }
 
+/// Honest nodes only close the link, and nothing among them is lost, doubled or misreported.
+#[test]
+fn hostile() {
+    run(Class::Hostile, 150);
+}
+
+#[test]
+fn all() {
+    run(Class::All, 150);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_history() {
-    for seed in 0..5 {
-        let (one, first) = play(Class::Restart, seed, 3);
-        let (other, second) = play(Class::Restart, seed, 3);
-        assert_eq!(first, second);
-        assert_eq!(one.steps(), other.steps());
+    for class in [Class::Restart, Class::All] {
+        for seed in 0..5 {
+            let plan = Plan::draw(class, seed);
+            assert_eq!(play(&plan).1, play(&plan).1);
+        }
     }
 }

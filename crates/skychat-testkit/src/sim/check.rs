@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest, Sha256};
 use skychat_identity::{KeyCache, PublicKey};
 use skychat_proto::content::Content;
-use skychat_proto::ids::{EventSeq, MessageId, SpaceId};
+use skychat_proto::ids::{EntryId, EventSeq, FeedId, MessageId, Position, Seq, SpaceId};
+use skychat_proto::limits::MAX_REISSUES;
 use skychat_proto::record::tables::{self, Event, GapCause};
-use skychat_store::EventView;
+use skychat_store::{EventView, StoreReader};
 
-use super::{Class, SimNet, WriterSpec};
+use super::{Class, SimNet, SimNode, WriterSpec};
 
 /// What was found wrong; empty if nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,15 +21,53 @@ pub struct Verdict {
     pub shown: usize,
     /// Messages that were accepted.
     pub accepted: usize,
+    /// See [`SimNet::fingerprint`].
+    pub fingerprint: [u8; 32],
     /// Events that are no messages, by kind.
     pub events: BTreeMap<&'static str, usize>,
 }
 
 /// What one node shows.
 #[derive(Default)]
-struct Seen {
-    shown: Vec<(PublicKey, MessageId, String)>,
-    events: Vec<Event>,
+pub(super) struct Seen {
+    pub(super) shown: Vec<(PublicKey, MessageId, String)>,
+    pub(super) events: Vec<Event>,
+    pub(super) entries: BTreeMap<(FeedId, Seq), EntryId>,
+    /// How often each message of its own was refused by acknowledgements that it kept.
+    pub(super) refusals: BTreeMap<MessageId, u32>,
+    /// Messages of others that it knows it has lost.
+    pub(super) reported: BTreeSet<MessageId>,
+}
+
+impl Seen {
+    /// What an event says of single messages.
+    fn count(&mut self, event: &Event, reader: &StoreReader) {
+        let message = |feed: FeedId, at: Position| {
+            let found = reader.header_at(feed, at).ok().flatten();
+            found.map(|(header, _, _)| header.message)
+        };
+        match event {
+            Event::Acked { feed, refused, .. } => {
+                for (seq, _) in refused {
+                    if let Some(message) = message(*feed, seq.after()) {
+                        *self.refusals.entry(message).or_default() += 1;
+                    }
+                }
+            }
+            Event::Gap {
+                cause: GapCause::Dropped,
+                feed,
+                from,
+                to,
+            } => {
+                let places = from.get()..to.get();
+                let places = places.map(|at| Position::new(at).saturating_add(1));
+                self.reported
+                    .extend(places.filter_map(|at| message(*feed, at)));
+            }
+            _ => {}
+        }
+    }
 }
 
 impl SimNet {
@@ -36,27 +76,98 @@ impl SimNet {
         let mut verdict = Verdict {
             problems: std::mem::take(&mut self.problems),
             accepted: self.accepted.len(),
+            fingerprint: self.fingerprint(),
             ..Verdict::default()
         };
-        let seen: Vec<Seen> = (0..self.nodes.len())
-            .map(|node| self.seen(node, &mut verdict))
-            .collect();
+        let seen = self.all_seen(&mut verdict);
         self.everything_arrived(&seen, &mut verdict);
+        self.one_entry_a_position(&seen, &mut verdict);
         for (node, seen) in seen.iter().enumerate() {
+            if self.nodes[node].hostile {
+                continue;
+            }
             self.nothing_twice(node, seen, &mut verdict);
-            if matches!(class, Class::Steady | Class::Restart | Class::Restore)
-                && !self.any_branched()
-            {
+            if self.keeps_order(class) {
                 self.in_order(node, seen, &mut verdict);
             }
+            self.acknowledged_is_held(node, seen, &mut verdict);
             self.no_false_alarm(class, node, seen, &mut verdict);
             self.nothing_owed(node, &mut verdict);
         }
         verdict
     }
 
-    fn any_branched(&self) -> bool {
-        self.nodes.iter().any(|node| node.branched)
+    /// What must hold at any time, faults or not.
+    pub(super) fn look(&mut self, class: Class) {
+        let mut verdict = Verdict::default();
+        let seen = self.all_seen(&mut verdict);
+        self.one_entry_a_position(&seen, &mut verdict);
+        for (node, seen) in seen.iter().enumerate() {
+            if self.nodes[node].hostile {
+                continue;
+            }
+            self.nothing_twice(node, seen, &mut verdict);
+            if self.keeps_order(class) {
+                self.in_order(node, seen, &mut verdict);
+            }
+            self.acknowledged_is_held(node, seen, &mut verdict);
+            self.no_false_alarm(class, node, seen, &mut verdict);
+        }
+        let problems = verdict.problems.into_iter();
+        self.problems
+            .extend(problems.map(|problem| format!("on the way: {problem}")));
+    }
+
+    /// A minute after the end of all faults everything is where it belongs.
+    pub(super) fn converged(&mut self) {
+        let mut verdict = Verdict::default();
+        let seen = self.all_seen(&mut verdict);
+        self.everything_arrived(&seen, &mut verdict);
+        for node in 0..self.nodes.len() {
+            self.nothing_owed(node, &mut verdict);
+        }
+        let problems = verdict.problems.into_iter();
+        self.problems
+            .extend(problems.map(|problem| format!("60 s after healing: {problem}")));
+    }
+
+    /// A hash over every disk and the number of inputs: the same seed gives the same.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.steps.to_be_bytes());
+        for node in &self.nodes {
+            for (path, bytes) in node.files() {
+                hash.update(path.as_bytes());
+                hash.update(bytes);
+            }
+        }
+        hash.finalize().into()
+    }
+
+    fn all_seen(&self, verdict: &mut Verdict) -> Vec<Seen> {
+        (0..self.nodes.len())
+            .map(|node| self.seen(node, verdict))
+            .collect()
+    }
+
+    /// Order per author is that of one line of lives: not where disks branched, and not where messages were issued
+    /// again behind later ones.
+    fn keeps_order(&self, class: Class) -> bool {
+        matches!(
+            class,
+            Class::Steady
+                | Class::Restart
+                | Class::Partition
+                | Class::Hold
+                | Class::Restore
+                | Class::Hostile
+        ) && !self.nodes.iter().any(|node| node.branched)
+    }
+
+    pub(super) fn is_hostile(&self, key: &PublicKey) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| node.hostile && node.key() == *key)
     }
 
     fn seen(&self, node: usize, verdict: &mut Verdict) -> Seen {
@@ -80,6 +191,10 @@ impl SimNet {
             };
             for event in events {
                 from = event.seq.next();
+                if let EventView::Message { header, .. } = &event.view {
+                    let at = (header.feed, header.seq);
+                    seen.entries.insert(at, header.id());
+                }
                 match event.view {
                     EventView::Message {
                         header, plaintext, ..
@@ -102,6 +217,7 @@ impl SimNet {
                     } => {
                         if let Ok(Some(event)) = Event::decode(&value, &mut keys) {
                             *verdict.events.entry(kind(&event)).or_default() += 1;
+                            seen.count(&event, reader);
                             seen.events.push(event);
                         }
                     }
@@ -111,39 +227,67 @@ impl SimNet {
         }
     }
 
-    /// Every message of an author whose disk still knows it is on every disk of the recipient.
+    /// Every message that was accepted is on the disk of the author, unless that was put back, and on every disk of
+    /// the recipient, unless the author was told that it was refused for good.
     fn everything_arrived(&self, seen: &[Seen], verdict: &mut Verdict) {
         for message in &self.accepted {
             let Ok(space) = SpaceId::direct(&message.from, &message.to) else {
                 continue;
             };
-            let known = self.nodes.iter().any(|node| {
+            if self.is_hostile(&message.from) || self.is_hostile(&message.to) {
+                continue;
+            }
+            let knows = |node: &SimNode| {
                 node.key() == message.from
                     && node.spec() == WriterSpec::Node
                     && node.reader().is_some_and(|reader| {
-                        reader
-                            .find(message.from, space, message.message)
-                            .ok()
-                            .flatten()
-                            .is_some()
+                        let found = reader.find(message.from, space, message.message);
+                        found.ok().flatten().is_some()
                     })
-            });
-            if !known {
+            };
+            if !self.nodes.iter().any(knows) {
+                let by = &self.nodes[message.by];
+                if by.spec() == WriterSpec::Node && !by.branched {
+                    verdict.problems.push(format!(
+                        "{} accepted `{}` and lost it",
+                        by.name(),
+                        message.text
+                    ));
+                }
                 continue;
             }
+            let failed = self.nodes.iter().zip(seen).any(|(node, seen)| {
+                let refusals = seen.refusals.get(&message.message).copied();
+                node.key() == message.from && refusals.unwrap_or_default() > MAX_REISSUES
+            });
             for (node, seen) in self.nodes.iter().zip(seen) {
-                if node.key() != message.to || node.spec() != WriterSpec::Node {
+                if node.key() != message.to || node.spec() != WriterSpec::Node || failed {
                     continue;
                 }
                 let there = seen
                     .shown
                     .iter()
                     .any(|(from, id, _)| *from == message.from && *id == message.message);
-                if !there {
+                // Of two disks of one key either acknowledges for both, and a disk that was put back for what it was:
+                // what one of them lost is not issued again, it knows of the gap.
+                let branched = |other: &SimNode| other.branched && other.key() == message.to;
+                let reported =
+                    seen.reported.contains(&message.message) && self.nodes.iter().any(branched);
+                if !there && !reported {
                     verdict
                         .problems
                         .push(format!("{} never saw `{}`", node.name(), message.text));
                 }
+            }
+        }
+    }
+
+    /// Nobody who keeps the rules ever has two entries at one position, whoever looks.
+    fn one_entry_a_position(&self, seen: &[Seen], verdict: &mut Verdict) {
+        let mut known: BTreeMap<&(FeedId, Seq), &EntryId> = BTreeMap::new();
+        for (at, id) in seen.iter().flat_map(|seen| &seen.entries) {
+            if *known.entry(at).or_insert(id) != id && !self.is_hostile(&at.0.author) {
+                verdict.problems.push(format!("two entries at {at:?}"));
             }
         }
     }
@@ -173,35 +317,6 @@ impl SimNet {
         }
     }
 
-    fn no_false_alarm(&self, class: Class, node: usize, seen: &Seen, verdict: &mut Verdict) {
-        for event in &seen.events {
-            let may = match class {
-                Class::Steady | Class::Restart | Class::Retry => {
-                    matches!(event, Event::Acked { .. })
-                }
-                Class::Restore => !matches!(event, Event::Clone { .. } | Event::Fork { .. }),
-                Class::Clone => !matches!(event, Event::Fork { .. }),
-                Class::OneShot => matches!(event, Event::Acked { .. } | Event::Recovered { .. }),
-                Class::Memory => !matches!(
-                    event,
-                    Event::Fork { .. }
-                        | Event::Clone { .. }
-                        | Event::Incarnation { .. }
-                        | Event::Gap {
-                            cause: GapCause::Hash,
-                            ..
-                        }
-                ),
-            };
-            if !may {
-                verdict.problems.push(format!(
-                    "{}: false alarm {event:?}",
-                    self.nodes[node].name()
-                ));
-            }
-        }
-    }
-
     /// At rest, with everybody linked, nothing of a node is unacknowledged.
     fn nothing_owed(&self, node: usize, verdict: &mut Verdict) {
         let at = &self.nodes[node];
@@ -210,7 +325,7 @@ impl SimNet {
             return;
         }
         for peer in engine.peers() {
-            if peer.owed > 0 {
+            if peer.owed > 0 && !self.is_hostile(&peer.peer) {
                 verdict.problems.push(format!(
                     "{} still owes {} entries to {}",
                     at.name(),

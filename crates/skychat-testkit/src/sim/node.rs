@@ -4,19 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use rand_core::SeedableRng;
-use sha2::{Digest, Sha256};
 use skychat_engine::verify::{Checked, Verifier, Violation};
-use skychat_engine::{Config, Engine, Input, Output, Payload, Recovered, Tip};
+use skychat_engine::{Config, Engine, Input, Recovered, Tip};
 use skychat_identity::{PublicKey, SecretKey};
 use skychat_proto::ids::{Incarnation, LinkId, MessageId, Moment, SpaceId, Timestamp};
 use skychat_proto::link::Hello;
 use skychat_proto::open::WriterKind;
 use skychat_proto::record::Batch;
-use skychat_proto::record::tables;
 use skychat_seal::StoreKey;
 use skychat_store::{MemoryDisk, OpenOptions, SegmentSizes, Store, StoreReader, StoreWriter};
 
-use super::AcceptedMessage;
+use super::{AcceptedMessage, Planted};
 
 /// What kind of writer a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,35 +29,39 @@ pub enum WriterSpec {
 
 /// A node, up or down.
 pub struct SimNode {
-    person: usize,
-    spec: WriterSpec,
-    name: String,
-    disk: MemoryDisk,
-    snapshot: Option<BTreeMap<String, Vec<u8>>>,
+    pub(super) person: usize,
+    pub(super) spec: WriterSpec,
+    pub(super) name: String,
+    pub(super) disk: MemoryDisk,
+    pub(super) snapshot: Option<BTreeMap<String, Vec<u8>>>,
     /// Its disk went back in time, or is a copy.
     pub(crate) branched: bool,
-    up: Option<Up>,
-    next_request: u64,
-    requests: BTreeMap<u64, AcceptedMessage>,
-    accepted: Vec<AcceptedMessage>,
-    /// Messages of which the recipient's acknowledgement was told, and those refused.
-    pub(crate) told: BTreeSet<(skychat_proto::ids::FeedId, u64)>,
+    /// It breaks the rules on purpose.
+    pub(crate) hostile: bool,
+    /// It writes under the incarnation of that one, which is running: a fork.
+    pub(crate) twin_of: Option<usize>,
+    /// How far its wall clock is off.
+    pub(crate) skew_ms: i64,
+    pub(crate) planted: Option<Planted>,
+    pub(super) last_life: Option<u64>,
+    pub(super) up: Option<Up>,
+    pub(super) next_request: u64,
+    pub(super) requests: BTreeMap<u64, AcceptedMessage>,
+    pub(super) accepted: Vec<AcceptedMessage>,
 }
 
-struct Up {
-    life: u64,
-    engine: Engine,
-    writer: StoreWriter,
-    reader: StoreReader,
-    committing: Option<Batch>,
-    verifiers: BTreeMap<LinkId, Verifier>,
-    answers: VecDeque<Input>,
-    lookups: Vec<(u64, PublicKey, SpaceId, Vec<MessageId>)>,
-    timer: Option<Moment>,
+pub(super) struct Up {
+    pub(super) life: u64,
+    pub(super) incarnation: Incarnation,
+    pub(super) engine: Engine,
+    pub(super) writer: StoreWriter,
+    pub(super) reader: StoreReader,
+    pub(super) committing: Option<Batch>,
+    pub(super) verifiers: BTreeMap<LinkId, Verifier>,
+    pub(super) answers: VecDeque<Input>,
+    pub(super) lookups: Vec<(u64, PublicKey, SpaceId, Vec<MessageId>)>,
+    pub(super) timer: Option<Moment>,
 }
-
-/// What came out: whether that is all, frames, links to close, problems.
-type Work = (bool, Vec<(LinkId, Payload)>, Vec<LinkId>, Vec<String>);
 
 impl SimNode {
     /// A node of a person, down.
@@ -71,11 +73,15 @@ impl SimNode {
             disk: MemoryDisk::new(),
             snapshot: None,
             branched: false,
+            hostile: false,
+            twin_of: None,
+            skew_ms: 0,
+            planted: None,
+            last_life: None,
             up: None,
             next_request: 0,
             requests: BTreeMap::new(),
             accepted: Vec::new(),
-            told: BTreeSet::new(),
         }
     }
 
@@ -132,6 +138,11 @@ impl SimNode {
         }
     }
 
+    /// What is on its disk.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        self.disk.files()
+    }
+
     /// Another node with a copy of its directory.
     pub fn copy_of(&self) -> SimNode {
         let mut copy = SimNode::new(self.person, self.spec);
@@ -153,6 +164,10 @@ impl SimNode {
 
     pub(crate) fn life(&self) -> Option<u64> {
         self.up.as_ref().map(|up| up.life)
+    }
+
+    pub(crate) fn incarnation(&self) -> Option<Incarnation> {
+        self.up.as_ref().map(|up| up.incarnation)
     }
 
     pub(crate) fn hello(&self) -> Option<Hello> {
@@ -185,9 +200,14 @@ impl SimNode {
         wall: Timestamp,
         seed: [u8; 32],
         store_seed: [u8; 32],
-        life: u64,
+        (life, twin): (u64, Option<Incarnation>),
     ) -> Result<(), String> {
-        let incarnation = Incarnation::from_bytes(life.to_be_bytes());
+        let resumed = self
+            .last_life
+            .filter(|_| self.planted == Some(Planted::ResumedFeed));
+        let drawn = Incarnation::from_bytes(resumed.unwrap_or(life).to_be_bytes());
+        let incarnation = twin.unwrap_or(drawn);
+        self.last_life = Some(resumed.unwrap_or(life));
         let options = OpenOptions {
             owner: self.key(),
             store_key: store_key(self.person),
@@ -231,6 +251,7 @@ impl SimNode {
             .map_err(|error| error.to_string())?;
         self.up = Some(Up {
             life,
+            incarnation,
             engine,
             writer,
             reader,
@@ -243,176 +264,10 @@ impl SimNode {
         Ok(())
     }
 
-    /// Stops it at once. Of the write under way all, a part, or nothing reaches the disk.
-    pub(crate) fn crash(&mut self, written: bool, torn: bool) {
-        let Some(mut up) = self.up.take() else { return };
-        self.requests.clear();
-        if self.spec != WriterSpec::Node {
-            self.disk = MemoryDisk::new();
-            return;
-        }
-        let Some(batch) = up.committing.take() else {
-            return;
-        };
-        let before = self.disk.files();
-        // Whether it goes well does not matter: nobody is told.
-        let _ = up.writer.commit(vec![batch]);
-        let after = self.disk.files();
-        let files = match (written, torn) {
-            (true, _) => after,
-            (false, true) => tear(before, &after, up.life),
-            (false, false) => before,
-        };
-        self.disk = MemoryDisk::with_files(files);
-    }
-
-    pub(crate) fn handle(&mut self, now: Moment, wall: Timestamp, input: Input) {
-        if let Some(up) = &mut self.up {
-            up.engine.handle(now, wall, input);
-        }
-    }
-
-    /// Drains the engine once.
-    pub(crate) fn work(&mut self) -> Work {
-        let (mut sends, mut closes, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-        let Some(up) = &mut self.up else {
-            return (true, sends, closes, problems);
-        };
-        while let Some(output) = up.engine.poll_output() {
-            match output {
-                Output::Send { link, payload } => sends.push((link, payload)),
-                Output::Expect {
-                    link,
-                    feed,
-                    position,
-                    tip,
-                } => {
-                    if let Some(verifier) = up.verifiers.get_mut(&link) {
-                        verifier.expect(feed, position, tip);
-                    }
-                }
-                Output::Close { link, reason } => {
-                    problems.push(format!("{} closes a link: {reason:?}", self.name));
-                    closes.push(link);
-                }
-                Output::Lookup {
-                    lookup,
-                    author,
-                    space,
-                    messages,
-                } => {
-                    up.lookups.push((lookup, author, space, messages));
-                }
-                Output::Load {
-                    load,
-                    feed,
-                    from,
-                    max_entries,
-                    max_bytes,
-                    any_end,
-                } => {
-                    let range = up.reader.range(feed, from, max_entries, max_bytes, any_end);
-                    let range = range.unwrap_or_else(|error| {
-                        problems.push(format!("{}: {error}", self.name));
-                        None
-                    });
-                    up.answers.push_back(Input::Loaded { load, range });
-                }
-                Output::LoadContent { load, feed, seq } => {
-                    let content = up.reader.content(feed, seq).ok().flatten();
-                    up.answers.push_back(Input::LoadedContent { load, content });
-                }
-                Output::Accepted {
-                    request, message, ..
-                } => {
-                    if let Some(mut accepted) = self.requests.remove(&request) {
-                        accepted.message = message;
-                        self.accepted.push(accepted);
-                    }
-                }
-                Output::Rejected { error, .. } => problems.push(format!("{}: {error}", self.name)),
-                Output::Told(told) => {
-                    for seq in told.from.get()..told.head.get() {
-                        self.told.insert((told.feed, seq));
-                    }
-                }
-                Output::Notice(_) => {}
-            }
-        }
-        if up.committing.is_none() {
-            for (lookup, author, space, messages) in std::mem::take(&mut up.lookups) {
-                // No batch is under way: the answer is behind every earlier one. What the engine has not handed over
-                // yet it answers for itself.
-                let found = messages
-                    .iter()
-                    .map(|message| taken(&up.reader, author, space, *message))
-                    .collect();
-                up.answers.push_back(Input::Found { lookup, found });
-            }
-        }
-        let done = up.answers.is_empty();
-        (done, sends, closes, problems)
-    }
-
-    /// Hands the answers that are ready to the engine.
-    pub(crate) fn answer(&mut self, now: Moment, wall: Timestamp) {
-        if let Some(up) = &mut self.up {
-            while let Some(answer) = up.answers.pop_front() {
-                up.engine.handle(now, wall, answer);
-            }
-        }
-    }
-
-    pub(crate) fn begin_commit(&mut self) -> bool {
-        let Some(up) = &mut self.up else { return false };
-        if up.committing.is_some() || !up.engine.has_batch() {
-            return false;
-        }
-        up.committing = Some(up.engine.take_batch());
-        true
-    }
-
-    pub(crate) fn synced(&mut self) -> Result<Vec<Input>, String> {
-        let Some(up) = &mut self.up else {
-            return Ok(Vec::new());
-        };
-        let Some(batch) = up.committing.take() else {
-            return Ok(Vec::new());
-        };
-        let (receipts, _) = up
-            .writer
-            .commit(vec![batch])
-            .map_err(|error| format!("{}: commit: {error}", self.name))?;
-        Ok(receipts
-            .into_iter()
-            .map(|receipt| Input::Committed {
-                batch: receipt.batch,
-            })
-            .collect())
-    }
-
-    pub(crate) fn timer(&mut self) -> Option<Moment> {
-        let up = self.up.as_mut()?;
-        let at = up.engine.poll_timeout();
-        if at == up.timer {
-            return None;
-        }
-        up.timer = at;
-        at
-    }
-
-    pub(crate) fn timer_due(&mut self, now: Moment) -> bool {
-        let Some(up) = &mut self.up else { return false };
-        let due = up.engine.poll_timeout().is_some_and(|at| at <= now);
-        if due {
-            up.timer = None;
-        }
-        due
-    }
-
     pub(crate) fn request(&mut self, to: PublicKey, message: Option<MessageId>, text: &str) -> u64 {
         self.next_request += 1;
         let accepted = AcceptedMessage {
+            by: usize::MAX,
             from: self.key(),
             to,
             message: message.unwrap_or(MessageId::ZERO),
@@ -442,66 +297,6 @@ impl SimNode {
     pub(crate) fn take_accepted(&mut self) -> Vec<AcceptedMessage> {
         std::mem::take(&mut self.accepted)
     }
-}
-
-/// The hash of the content that was taken under an id.
-fn taken(
-    reader: &StoreReader,
-    author: PublicKey,
-    space: SpaceId,
-    message: MessageId,
-) -> Option<[u8; 32]> {
-    let at = reader.find(author, space, message).ok()??;
-    let (_, stored) = reader.content(at.feed, at.seq).ok()??;
-    let (_, content) = tables::split_stored(&stored)?;
-    Some(Sha256::digest(content).into())
-}
-
-/// Files change in the order of their names, each after the sync of the one before: of one of them a prefix of what
-/// changed is there, those before it are whole, those after it are as they were. `HEAD`, written last, is old.
-fn tear(
-    before: BTreeMap<String, Vec<u8>>,
-    after: &BTreeMap<String, Vec<u8>>,
-    seed: u64,
-) -> BTreeMap<String, Vec<u8>> {
-    let changed: Vec<&String> = after
-        .iter()
-        .filter(|(path, new)| path.ends_with(".seg") && before.get(*path) != Some(*new))
-        .map(|(path, _)| path)
-        .collect();
-    let mut files = before;
-    let Some(torn) = usize::try_from(seed >> 32)
-        .ok()
-        .and_then(|n| n.checked_rem(changed.len()))
-    else {
-        return files;
-    };
-    for path in changed.iter().take(torn) {
-        if let Some(new) = after.get(*path) {
-            files.insert((*path).clone(), new.clone());
-        }
-    }
-    let Some((path, new)) = changed
-        .get(torn)
-        .and_then(|path| Some((*path, after.get(*path)?)))
-    else {
-        return files;
-    };
-    let old = files.entry(path.clone()).or_default();
-    let common = old.len().min(new.len());
-    let first = old
-        .iter()
-        .zip(new)
-        .position(|(a, b)| a != b)
-        .unwrap_or(common);
-    let length = new.len().saturating_sub(first).max(1);
-    let keep = usize::try_from(seed & 0xffff_ffff).unwrap_or(0) % length;
-    let end = first.saturating_add(keep).min(new.len());
-    old.resize(old.len().max(end), 0);
-    if let (Some(old), Some(new)) = (old.get_mut(first..end), new.get(first..end)) {
-        old.copy_from_slice(new);
-    }
-    files
 }
 
 fn secret_of(person: usize) -> SecretKey {

@@ -1,218 +1,259 @@
-//! Random histories: what people, machines and networks do.
+//! Playing a history: what people, machines and networks do.
 
 use skychat_engine::Input;
 use skychat_proto::content::Content;
 use skychat_proto::ids::MessageId;
 
-use super::{SimNet, SimNode, Verdict, WriterSpec};
-
-/// What happens besides talking: weights of unusual actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Nothing.
-    Steady,
-    /// Cuts, partitions, crashes and restarts.
-    Restart,
-    /// The same, with directories restored from older copies.
-    Restore,
-    /// The same, with copied directories run beside the originals.
-    Clone,
-    /// The same, with writers that have no store.
-    OneShot,
-    /// The same, with ids of clients sent again.
-    Retry,
-    /// The same, with nodes that keep nothing.
-    Memory,
-}
-
-impl Class {
-    /// All of them.
-    pub const ALL: [Class; 7] = [
-        Class::Steady,
-        Class::Restart,
-        Class::Restore,
-        Class::Clone,
-        Class::OneShot,
-        Class::Retry,
-        Class::Memory,
-    ];
-}
+use super::{Action, Class, Plan, Planted, SECOND, SimNet, SimNode, Verdict, What, WriterSpec};
 
 /// At most so many messages a history.
 const MESSAGES: u64 = 30;
 
-/// Plays the history of one seed with `people` persons, and judges it.
-pub fn play(class: Class, seed: u64, people: usize) -> (SimNet, Verdict) {
-    let mut net = SimNet::new(seed);
-    for person in 0..people {
-        net.add(SimNode::new(person, WriterSpec::Node));
+/// A day, in milliseconds: how far a clock may be off.
+const DAY_MS: i64 = 86_400_000;
+
+/// Actions between two looks at what must hold at any time.
+const LOOK: usize = 25;
+
+/// Copies and twins of one history.
+const MAX_COPIES: usize = 2;
+
+/// Inputs of a minute in which nobody says anything and nothing is broken, per node: more is a storm.
+const QUIET: u64 = 8;
+
+/// A message with an id of its client: who, to whom, the id, the text.
+type Client = (usize, usize, MessageId, String);
+
+/// Plays a history, and judges it.
+pub fn play(plan: &Plan) -> (SimNet, Verdict) {
+    play_with(plan, None)
+}
+
+impl Plan {
+    /// Plays it with nodes that make a mistake.
+    pub fn play_planted(&self, bug: Planted) -> Verdict {
+        play_with(self, Some(bug)).1
     }
-    for node in 0..people {
+}
+
+fn play_with(plan: &Plan, planted: Option<Planted>) -> (SimNet, Verdict) {
+    let mut net = SimNet::new(plan.seed);
+    net.planted = planted;
+    for person in 0..plan.people {
+        let node = net.add(SimNode::new(person, WriterSpec::Node));
+        net.nodes[node].skew_ms = net.skew();
+        net.nodes[node].hostile = plan.class == Class::Hostile && person == 0;
         net.start(node);
     }
-    let mut said = 0_u64;
-    let mut clients: Vec<(usize, usize, MessageId, String)> = Vec::new();
-    let steps = 60 + net.below(120);
-    for _ in 0..steps {
-        let roll = net.below(100);
-        if roll < 30 && said < MESSAGES {
-            said += 1;
-            say(&mut net, people, said, class == Class::Retry, &mut clients);
-        } else if roll < 45 {
-            link_somebody(&mut net);
-        } else if roll < 60 && class != Class::Steady {
-            trouble(&mut net, class, people, &mut said, &mut clients);
-        } else {
-            let time = [500, 5_000, 60_000, 3_000_000][usize::try_from(net.below(4)).unwrap_or(0)];
-            let time = net.below(time);
-            net.run_for(time);
+    net.dropping = plan.class.drops();
+    let mut player = Player {
+        people: plan.people,
+        class: plan.class,
+        said: 0,
+        clients: Vec::new(),
+    };
+    for (at, action) in plan.actions.iter().enumerate() {
+        player.act(&mut net, action);
+        if at % LOOK == LOOK - 1 {
+            net.look(plan.class);
         }
     }
-    net.quiesce();
-    let verdict = net.check(class);
+    net.heal();
+    if plan.class.is_plain() {
+        net.rest(60 * SECOND);
+        net.converged();
+    }
+    net.rest(130 * SECOND);
+    let (before, nodes) = (net.steps(), net.nodes.len() as u64);
+    net.rest(60 * SECOND);
+    let busy = net.steps() - before;
+    if busy > nodes * QUIET {
+        net.problems
+            .push(format!("no rest: {busy} inputs in a quiet minute"));
+    }
+    let verdict = net.check(plan.class);
     (net, verdict)
 }
 
+struct Player {
+    people: usize,
+    class: Class,
+    said: u64,
+    clients: Vec<Client>,
+}
+
+fn index(roll: u64, length: usize) -> usize {
+    usize::try_from(roll % (length as u64).max(1)).unwrap_or(0)
+}
+
 fn running(net: &SimNet) -> Vec<usize> {
-    (0..net.nodes().len())
-        .filter(|node| net.nodes()[*node].is_up() && !net.nodes()[*node].is_one_shot())
+    (0..net.nodes.len())
+        .filter(|node| net.nodes[*node].is_up() && !net.nodes[*node].is_one_shot())
         .collect()
 }
 
-fn pick(net: &mut SimNet, from: &[usize]) -> Option<usize> {
-    let n = net.below(from.len() as u64);
-    from.get(usize::try_from(n).ok()?).copied()
+fn pick(from: &[usize], roll: u64) -> Option<usize> {
+    from.get(index(roll, from.len())).copied()
 }
 
-fn say(
-    net: &mut SimNet,
-    people: usize,
-    said: u64,
-    client: bool,
-    clients: &mut Vec<(usize, usize, MessageId, String)>,
-) {
-    let up = running(net);
-    let Some(node) = pick(net, &up) else { return };
-    let person = net.nodes()[node].person();
-    let other = (person + 1 + usize::try_from(net.below(people as u64 - 1)).unwrap_or(0)) % people;
-    let text = format!("{said:04} {person}>{other}");
-    let message = (client && net.below(3) == 0).then(|| {
-        let bytes = net.bytes32();
-        MessageId::from_slice(&bytes[..16]).unwrap_or(MessageId::ZERO)
-    });
-    if let Some(message) = message {
-        clients.push((person, other, message, text.clone()));
-    }
-    net.say(node, other, message, &text);
-}
-
-fn link_somebody(net: &mut SimNet) {
-    let up = running(net);
-    let (Some(a), Some(b)) = (pick(net, &up), pick(net, &up)) else {
-        return;
-    };
-    if net.nodes()[a].key() != net.nodes()[b].key() && !net.linked(a, b) {
-        net.link(a, b);
-    }
-}
-
-fn trouble(
-    net: &mut SimNet,
-    class: Class,
-    people: usize,
-    said: &mut u64,
-    clients: &mut [(usize, usize, MessageId, String)],
-) {
-    let special = net.below(3) == 0;
-    match class {
-        Class::Restore if special => {
-            let node = usize::try_from(net.below(people as u64)).unwrap_or(0);
-            if net.below(2) == 0 {
-                net.nodes_mut()[node].snapshot();
-            } else if net.nodes()[node].has_snapshot() {
-                net.crash(node, false);
-                net.nodes_mut()[node].restore();
-            }
-        }
-        Class::Clone if special => {
-            let node = usize::try_from(net.below(people as u64)).unwrap_or(0);
-            if net.nodes().len() < people + 2 {
-                let copy = net.nodes()[node].copy_of();
-                let copy = net.add(copy);
-                net.start(copy);
-            }
-        }
-        Class::Memory if special => {
-            let person = usize::try_from(net.below(people as u64)).unwrap_or(0);
-            let node = (0..net.nodes().len()).find(|node| {
-                net.nodes()[*node].person() == person
-                    && net.nodes()[*node].spec() == WriterSpec::Memory
-            });
-            let node = match node {
-                Some(node) => node,
-                None => net.add(SimNode::new(person, WriterSpec::Memory)),
-            };
-            net.start(node);
-        }
-        Class::OneShot if special && *said < MESSAGES => {
-            let up = running(net);
-            let Some(at) = pick(net, &up) else { return };
-            let to = net.nodes()[at].person();
-            let person = (to + 1) % people;
-            *said += 1;
-            let text = format!("{said:04} {person}>{to} one-shot");
-            let node = net.add(SimNode::new(person, WriterSpec::OneShot));
-            net.start(node);
-            net.say(node, to, None, &text);
-            net.link(node, at);
-        }
-        Class::Retry if special && !clients.is_empty() => {
-            let n = usize::try_from(net.below(clients.len() as u64)).unwrap_or(0);
-            let (person, other, message, text) = clients[n].clone();
-            let up: Vec<usize> = running(net)
-                .into_iter()
-                .filter(|node| net.nodes()[*node].person() == person)
-                .collect();
-            if let Some(node) = pick(net, &up) {
-                net.say(node, other, Some(message), &text);
-            }
-        }
-        _ => match net.below(3) {
-            0 => {
-                let links: Vec<u64> = net.links.keys().copied().collect();
-                let n = usize::try_from(net.below(links.len() as u64)).unwrap_or(0);
-                if let Some(link) = links.get(n) {
-                    net.cut(*link);
-                }
-            }
-            1 => {
+impl Player {
+    fn act(&mut self, net: &mut SimNet, action: &Action) {
+        let [a, b, c] = action.rolls;
+        let links: Vec<u64> = net.links.keys().copied().collect();
+        let link = links.get(index(a, links.len())).copied();
+        let node = index(a, self.people);
+        match action.what {
+            What::Say => self.say(net, action),
+            What::Link => {
                 let up = running(net);
-                if let Some(node) = pick(net, &up) {
-                    let written = net.below(2) == 0;
-                    net.crash(node, written);
+                let (Some(a), Some(b)) = (pick(&up, a), pick(&up, b)) else {
+                    return;
+                };
+                if net.nodes[a].key() != net.nodes[b].key() && !net.linked(a, b) {
+                    net.link(a, b);
                 }
             }
-            _ => {
-                let down: Vec<usize> = (0..net.nodes().len())
-                    .filter(|node| !net.nodes()[*node].is_up() && !net.nodes()[*node].is_one_shot())
+            What::Wait => {
+                let most = [500, 5_000, 60_000, 3_000_000][index(a, 4)];
+                net.run_for(b % most);
+            }
+            What::Cut => {
+                if let Some(link) = link {
+                    net.cut(link);
+                }
+            }
+            What::Crash => {
+                if let Some(node) = pick(&running(net), a) {
+                    net.crash(node, b % 2 == 0);
+                }
+            }
+            What::Start => {
+                let down: Vec<usize> = (0..net.nodes.len())
+                    .filter(|node| !net.nodes[*node].is_up() && !net.nodes[*node].is_one_shot())
                     .collect();
-                if let Some(node) = pick(net, &down) {
+                if let Some(node) = pick(&down, a) {
                     net.start(node);
                 }
             }
-        },
+            What::Clock => net.nodes[node].skew_ms = net.skew(),
+            What::Block => {
+                if let Some(link) = link {
+                    net.block(link, b % 2 == 0, c % 2 == 0);
+                }
+            }
+            What::Release => {
+                if let Some(link) = link {
+                    net.release(link);
+                }
+            }
+            What::Hold => {
+                if let Some(link) = link {
+                    net.hold(link, b % 2 == 0);
+                }
+            }
+            What::Snapshot => net.nodes[node].snapshot(),
+            What::Restore => {
+                if net.nodes[node].has_snapshot() {
+                    net.crash(node, false);
+                    net.nodes[node].restore();
+                }
+            }
+            What::Copy => {
+                if net.nodes.len() < self.people + MAX_COPIES {
+                    let copy = net.nodes[node].copy_of();
+                    let copy = net.add(copy);
+                    net.start(copy);
+                }
+            }
+            What::OneShot => self.one_shot(net, action),
+            What::Retry => {
+                let known = index(a, self.clients.len());
+                let Some((person, other, message, text)) = self.clients.get(known).cloned() else {
+                    return;
+                };
+                let up: Vec<usize> = running(net)
+                    .into_iter()
+                    .filter(|node| net.nodes[*node].person() == person)
+                    .collect();
+                if let Some(node) = pick(&up, b) {
+                    net.say(node, other, Some(message), &text);
+                }
+            }
+            What::Memory => {
+                let there = net
+                    .nodes
+                    .iter()
+                    .position(|other| other.person() == node && other.spec() == WriterSpec::Memory);
+                let memory = match there {
+                    Some(memory) => memory,
+                    None => net.add(SimNode::new(node, WriterSpec::Memory)),
+                };
+                net.start(memory);
+            }
+            What::Twin => {
+                if net.nodes[0].is_up() && net.nodes.len() < self.people + MAX_COPIES {
+                    let mut twin = SimNode::new(0, WriterSpec::Node);
+                    twin.hostile = true;
+                    twin.twin_of = Some(0);
+                    let twin = net.add(twin);
+                    net.start(twin);
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, net: &mut SimNet, action: &Action) {
+        let [a, b, c] = action.rolls;
+        let Some(node) = pick(&running(net), a) else {
+            return;
+        };
+        if self.said >= MESSAGES {
+            return;
+        }
+        self.said += 1;
+        let person = net.nodes[node].person();
+        let other = (person + 1 + index(b, self.people - 1)) % self.people;
+        let text = format!("{:04} {person}>{other}", self.said);
+        let client = matches!(self.class, Class::Retry | Class::All) && c % 3 == 0;
+        let message = client.then(|| {
+            let bytes = net.bytes32();
+            MessageId::from_slice(&bytes[..16]).unwrap_or(MessageId::ZERO)
+        });
+        if let Some(message) = message {
+            self.clients.push((person, other, message, text.clone()));
+        }
+        net.say(node, other, message, &text);
+    }
+
+    fn one_shot(&mut self, net: &mut SimNet, action: &Action) {
+        let Some(at) = pick(&running(net), action.rolls[0]) else {
+            return;
+        };
+        if self.said >= MESSAGES {
+            return;
+        }
+        self.said += 1;
+        let to = net.nodes[at].person();
+        let person = (to + 1) % self.people;
+        let text = format!("{:04} {person}>{to} one-shot", self.said);
+        let node = net.add(SimNode::new(person, WriterSpec::OneShot));
+        net.start(node);
+        net.say(node, to, None, &text);
+        net.link(node, at);
     }
 }
 
 impl SimNet {
     /// Adds a node, which is down.
-    pub fn add(&mut self, node: SimNode) -> usize {
+    pub fn add(&mut self, mut node: SimNode) -> usize {
+        node.planted = self.planted;
         self.nodes.push(node);
         self.nodes.len() - 1
     }
 
-    pub(crate) fn nodes_mut(&mut self) -> &mut [SimNode] {
-        &mut self.nodes
+    /// How far a clock is off: up to a day, either way.
+    fn skew(&mut self) -> i64 {
+        i64::try_from(self.below(2 * DAY_MS.unsigned_abs())).unwrap_or(0) - DAY_MS
     }
 
     /// A node says something to a person, as its host would: an id that its store knows is not sent again (ID-4).
