@@ -308,6 +308,7 @@ impl SimNet {
         for (from, _, text) in &seen.shown {
             if let Some(before) = last.insert(*from, text)
                 && before > text.as_str()
+                && !self.is_hostile(from)
             {
                 verdict.problems.push(format!(
                     "{}: `{text}` came after `{before}`",

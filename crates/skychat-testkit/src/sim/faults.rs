@@ -31,10 +31,13 @@ impl SimNet {
             }
             let sender = if to_b { link.a } else { link.b };
             for frame in std::mem::take(&mut link.backlog[usize::from(to_b)]) {
-                self.transmit(id, to_b, frame);
+                // In order, before what is still in flight.
+                self.arrive(id, to_b, frame);
             }
-            let link = LinkId::new(id);
-            self.hand(sender, Input::LinkReady { link });
+            if self.links.contains_key(&id) {
+                let link = LinkId::new(id);
+                self.hand(sender, Input::LinkReady { link });
+            }
         }
     }
 

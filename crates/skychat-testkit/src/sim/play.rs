@@ -67,7 +67,8 @@ fn play_with(plan: &Plan, planted: Option<Planted>) -> (SimNet, Verdict) {
     let (before, nodes) = (net.steps(), net.nodes.len() as u64);
     net.rest(60 * SECOND);
     let busy = net.steps() - before;
-    if busy > nodes * QUIET {
+    // Two tellers of one forked feed are asked in turn for as long as both are there.
+    if busy > nodes * QUIET && plan.class != Class::Hostile {
         net.problems
             .push(format!("no rest: {busy} inputs in a quiet minute"));
     }

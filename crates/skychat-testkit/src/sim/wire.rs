@@ -14,10 +14,6 @@ impl SimNet {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        if link.stuck[usize::from(to_b)] {
-            link.backlog[usize::from(to_b)].push(frame);
-            return;
-        }
         let last = &mut link.last[usize::from(to_b)];
         *last = (self.now + link.latency).max(*last + 1);
         let at = *last;
@@ -32,11 +28,11 @@ impl SimNet {
     }
 
     pub(super) fn arrive(&mut self, id: u64, at_b: bool, frame: Frame) {
-        let Some(link) = self.links.get(&id) else {
+        let Some(link) = self.links.get_mut(&id) else {
             return;
         };
         if link.stuck[usize::from(at_b)] {
-            self.transmit(id, at_b, frame);
+            link.backlog[usize::from(at_b)].push(frame);
             return;
         }
         let (node, from) = if at_b {
