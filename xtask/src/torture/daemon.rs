@@ -40,6 +40,7 @@ pub(crate) struct Daemon {
     /// Its public key.
     pub(crate) key: String,
     program: PathBuf,
+    memory: bool,
     token: String,
     arguments: Mutex<Vec<String>>,
     /// Proxies that lead to it; they follow it to the port of each life.
@@ -66,6 +67,7 @@ impl Daemon {
             log: plan.dir.join(format!("{name}.log")),
             key: String::new(),
             program: plan.program.clone(),
+            memory: plan.memory,
             token: String::new(),
             arguments: Mutex::default(),
             ways: Mutex::default(),
@@ -95,6 +97,7 @@ impl Daemon {
             log: self.log.with_file_name(format!("{name}.log")),
             key: self.key.clone(),
             program: self.program.clone(),
+            memory: self.memory,
             token: self.token.clone(),
             arguments: Mutex::default(),
             ways: Mutex::new(lock(&self.ways).clone()),
@@ -331,6 +334,7 @@ impl Daemon {
             .args(["--tcp-listen", "127.0.0.1:0", "--addr", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(&self.dir)
+            .args(self.memory.then_some("--no-persist"))
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
         command

@@ -80,6 +80,8 @@ pub(crate) struct Plan {
     minutes: Option<Duration>,
     dir: PathBuf,
     program: PathBuf,
+    /// Whether the daemons keep everything in memory.
+    memory: bool,
     speak: bool,
 }
 
@@ -131,6 +133,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             .minutes
             .map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
         program: build(arguments)?,
+        memory: arguments.scenario == Scenario::Negative,
         dir: fresh(&dir, given)?,
         speak: !arguments.json,
     };
@@ -145,6 +148,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return clean(&plan, given);
     }
     let verdict = check::file(&history)?;
+    if arguments.scenario == Scenario::Negative {
+        return negative(&plan, &verdict, given);
+    }
     let passed = verdict.passed() && played.is_ok();
     let control = if passed {
         Some(doctor::rejected(&history)?)
@@ -170,6 +176,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("torture found violations; replay: {replay}");
     }
     clean(&plan, given)
+}
+
+/// The control passes when the run was rejected for what was lost.
+fn negative(plan: &Plan, verdict: &check::Verdict, given: bool) -> Result<()> {
+    println!("{verdict}");
+    if verdict.count(check::Kind::Lost) == 0 {
+        bail!("daemons that forget were killed, and the checker did not notice");
+    }
+    println!("negative control: daemons that forget are rejected");
+    clean(plan, given)
 }
 
 /// Nothing stays of a run that passed, unless somebody said where.

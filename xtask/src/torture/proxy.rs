@@ -198,7 +198,13 @@ impl Shared {
                 clock::pause(LOOK);
                 continue;
             }
-            let read = match from.read(&mut buffer) {
+            // A slow wire is a small one: little is taken, and the rest waits at the sender.
+            let piece = match mode {
+                Mode::Limit(rate) => usize::try_from(rate / 20).unwrap_or(PIECE).clamp(1, PIECE),
+                _ => PIECE,
+            };
+            let room = buffer.get_mut(..piece).unwrap_or_default();
+            let read = match from.read(room) {
                 Ok(0) if vanished || self.vanishes(since) => {
                     // The other side does not get to know; only a cut ends this.
                     clock::pause(LOOK);

@@ -4,6 +4,7 @@ mod clones;
 mod copy;
 mod full_disk;
 mod restore;
+mod wires;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -21,6 +22,10 @@ pub(crate) enum Scenario {
     Restore,
     /// Two copies of one directory that run at the same time.
     Clones,
+    /// Single faults of the wires, timed: a vanished peer, a partition, a slow peer.
+    Wires,
+    /// A control: daemons that keep everything in memory are killed, and have to be rejected.
+    Negative,
 }
 
 impl Scenario {
@@ -31,16 +36,19 @@ impl Scenario {
             Self::FullDisk => "full-disk",
             Self::Restore => "restore",
             Self::Clones => "clones",
+            Self::Wires => "wires",
+            Self::Negative => "negative",
         }
     }
 
     /// Plays it; the history is complete afterwards. Otherwise: why it could not be played here.
     pub(crate) fn play(self, plan: &Plan, record: &Record) -> Result<Option<String>> {
         match self {
-            Self::Kills => kills::run(plan, record).map(|()| None),
+            Self::Kills | Self::Negative => kills::run(plan, record).map(|()| None),
             Self::FullDisk => full_disk::run(plan, record),
             Self::Restore => restore::run(plan, record).map(|()| None),
             Self::Clones => clones::run(plan, record).map(|()| None),
+            Self::Wires => wires::run(plan, record).map(|()| None),
         }
     }
 }
