@@ -441,6 +441,11 @@ async fn status_says_how_things_stand() {
     ann.deliver(say(2, "hello"), WaitFor::Stored, LONG)
         .await
         .unwrap();
+    // The event of the acknowledgement may still be on its way to the disk.
+    until("the event of the acknowledgement", || {
+        ann.last_event().seq().get() == 3
+    })
+    .await;
     let status = ann.status();
     assert_eq!(status.public_key, key(1));
     assert_eq!(status.incarnation, ann.incarnation());
@@ -485,4 +490,31 @@ async fn status_says_how_things_stand() {
         carol.is_some_and(|carol| carol.waits == Some(WaitReason::NoAddress))
     })
     .await;
+}
+
+/// SYNC-3, ID-4: a window full of entries that may have been used before is looked up one range at
+/// a time, and none of it is left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_with_ids_of_the_callers_arrives_whole() {
+    let dirs = dirs();
+    let (ann, bob) = ann_and_bob(&dirs).await;
+    ann.deliver(say(2, "first"), WaitFor::Stored, LONG)
+        .await
+        .unwrap();
+    bob.shutdown(LONG).await;
+    for n in 0..600_u64 {
+        let id = MessageId::from_bytes(u128::from(n).to_be_bytes());
+        let draft = Draft::text(key(2), n.to_string()).unwrap().with_id(id);
+        ann.send(draft).await.unwrap();
+    }
+    let bob = on_disk(2, dirs[1].path())
+        .peer(ann.address())
+        .spawn()
+        .await
+        .unwrap();
+    let mut events = from_start(&bob);
+    let expected: Vec<_> = std::iter::once("first".to_owned())
+        .chain((0..600).map(|n| n.to_string()))
+        .collect();
+    assert_eq!(texts_in(&mut events, 601).await, expected);
 }

@@ -8,6 +8,7 @@ use skychat_feed::{Offer, VerifiedRange};
 use skychat_identity::PublicKey;
 use skychat_proto::entry::Kind;
 use skychat_proto::ids::{BatchId, EntryId, LinkId, MessageId, Seq, SpaceId};
+use skychat_proto::limits::WINDOW_FEED_ENTRIES;
 use skychat_proto::open::{Open, WriterKind};
 use skychat_proto::record::tables::{self, Event, GapCause, Marks};
 use skychat_proto::record::{ContentOf, Record};
@@ -17,9 +18,9 @@ use zeroize::Zeroizing;
 use crate::engine::Engine;
 use crate::port::Output;
 
-/// Ranges of one feed that wait while the store is asked about ids in an earlier one; further ones are dropped, and
-/// asked for again.
-const MAX_PARKED: usize = 64;
+/// Ranges of one feed that wait while the store is asked about ids in an earlier one: a window full of them. Further
+/// ones are dropped, and asked for again when those were taken.
+const MAX_PARKED: usize = WINDOW_FEED_ENTRIES;
 
 /// The SHA-256 of a content.
 pub(crate) type ContentHash = [u8; 32];
@@ -57,6 +58,8 @@ pub(crate) struct Parked {
     range: VerifiedRange,
     asked: Vec<MessageId>,
     behind: VecDeque<(LinkId, VerifiedRange)>,
+    /// Where a range was dropped that found no place behind.
+    dropped: Option<LinkId>,
 }
 
 /// What became of one content.
@@ -70,8 +73,10 @@ impl Engine {
     pub(crate) fn range(&mut self, link: LinkId, range: VerifiedRange) {
         let id = range.feed();
         if let Some(parked) = self.parked.get_mut(&id) {
-            if parked.behind.len() < MAX_PARKED {
+            if parked.behind.len() < MAX_PARKED && parked.dropped.is_none() {
                 parked.behind.push_back((link, range));
+            } else {
+                parked.dropped = Some(link);
             }
             return;
         }
@@ -94,6 +99,7 @@ impl Engine {
                 range,
                 asked,
                 behind: VecDeque::new(),
+                dropped: None,
             },
         );
         self.batches.now(Output::Lookup {
@@ -140,6 +146,16 @@ impl Engine {
         self.forget_recent();
         for (link, range) in parked.behind {
             self.range(link, range);
+        }
+        if let Some(link) = parked.dropped {
+            match self.parked.get_mut(&id) {
+                // Those behind wait once more, and it behind them.
+                Some(next) => next.dropped = Some(link),
+                None => {
+                    self.replicator.ask_again(self.now, link, id);
+                    self.drain();
+                }
+            }
         }
     }
 

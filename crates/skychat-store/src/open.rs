@@ -41,7 +41,7 @@ pub struct OpenOptions {
     /// How large segments are made.
     pub segments: SegmentSizes,
     /// How many ranges and messages are kept in memory, if there is an index on disk for what is
-    /// older ([`MAX_TAIL`] is the usual number); `None`: all, for a store in memory.
+    /// older ([`crate::MAX_TAIL`] is the usual number); `None`: all, for a store in memory.
     pub tail: Option<usize>,
 }
 

@@ -69,14 +69,26 @@ impl Replicator {
         self.pump();
     }
 
+    /// A range that came on this link was not looked at: the feed is asked for again from where it stands.
+    pub fn ask_again(&mut self, now: Moment, link: LinkId, id: FeedId) {
+        self.now = now;
+        self.forget_ask(link, &id);
+        self.dirty.insert(id.space);
+        self.pump();
+    }
+
+    fn forget_ask(&mut self, link: LinkId, id: &FeedId) {
+        if let Some(side) = self.links.get_mut(&link) {
+            side.ask.remove(id);
+        }
+        if self.source.get(id) == Some(&link) {
+            self.source.remove(id);
+        }
+    }
+
     /// What came cannot be stored: it will be asked for again when it can.
     fn put_off(&mut self, link: LinkId, id: FeedId) {
-        if let Some(side) = self.links.get_mut(&link) {
-            side.ask.remove(&id);
-        }
-        if self.source.get(&id) == Some(&link) {
-            self.source.remove(&id);
-        }
+        self.forget_ask(link, &id);
         self.hold(link, id.space, HoldCause::Disk, FULL_RETRY_MS);
     }
 
