@@ -4,17 +4,24 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `m` ‖ tag of (author, space, message) | the record of its content: 10 bytes |
+//! | `m` ‖ run ‖ tag of (author, space, message) ‖ record | from there on: up to 64 times tag ‖ record |
+//! | `r` ‖ run | how many items it has: u64 |
 //! | `b` ‖ tag of a feed ‖ position u64 | ranges from there on: up to 64 times end u64 ‖ record |
 //! | `t` ‖ tag of a space ‖ record | its messages from there on: up to 64 records |
 //!
 //! A tag is the first 16 bytes of a SHA-256; what it leads to is compared with the journal. A
-//! record is group u64 ‖ number in it u16, so that segments may be rewritten.
+//! record is group u64 ‖ number in it u16, so that segments may be rewritten. A run is last group
+//! u64 ‖ group before the first u64.
 
 #[cfg(feature = "sled")]
 mod follow;
 #[cfg(feature = "sled")]
 mod mark;
+#[cfg(feature = "sled")]
+mod merge;
+#[cfg(feature = "sled")]
+mod resume;
+mod runs;
 
 use sha2::{Digest, Sha256};
 use skychat_identity::PublicKey;
@@ -37,9 +44,6 @@ pub(crate) type GoOn = bool;
 
 /// Sorted keys and values on disk.
 pub(crate) trait KeyValues: Send + Sync + std::fmt::Debug {
-    /// The value of a key.
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeepError>;
-
     /// Keys from `from` to `to`, both included, in order or the other way round, for as long as
     /// `each` says so.
     fn scan(
@@ -55,7 +59,6 @@ pub(crate) const RECORD_BYTES: usize = 10;
 pub(crate) const BLOCK_BYTES: usize = 18;
 pub(crate) const TAG: usize = 16;
 
-pub(crate) const MESSAGES: u8 = b'm';
 pub(crate) const BLOCKS: u8 = b'b';
 pub(crate) const PAGES: u8 = b't';
 
@@ -82,9 +85,8 @@ pub(crate) fn space_tag(space: &SpaceId) -> Tag {
     tag(&[space.as_bytes()])
 }
 
-pub(crate) fn message_key(author: &PublicKey, space: &SpaceId, message: &MessageId) -> Vec<u8> {
-    let tag = tag(&[author.as_bytes(), space.as_bytes(), message.as_bytes()]);
-    key(MESSAGES, &tag, &[])
+pub(crate) fn message_tag(author: &PublicKey, space: &SpaceId, message: &MessageId) -> Tag {
+    tag(&[author.as_bytes(), space.as_bytes(), message.as_bytes()])
 }
 
 pub(crate) fn key(kind: u8, tag: &Tag, rest: &[u8]) -> Vec<u8> {
@@ -186,6 +188,5 @@ pub(crate) fn message(
     space: &SpaceId,
     message: &MessageId,
 ) -> Result<Option<RecordId>, DeepError> {
-    let value = index.get(&message_key(author, space, message))?;
-    Ok(value.as_deref().and_then(record_of))
+    runs::find(index, &message_tag(author, space, message))
 }

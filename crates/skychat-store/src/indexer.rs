@@ -19,9 +19,11 @@ use crate::deep::{DeepError, FollowError, Follower, IndexMark, KeyValues, KeyVal
 use crate::driver::now;
 use crate::shared::Shared;
 
-/// Records that are entered before readers learn of it.
-const STEP: usize = 4 * 1024;
-/// How often the mark is written, if something was entered.
+/// Records that are entered at once.
+const STEP: usize = 512;
+/// Message ids that are merged at once.
+const MERGE_STEP: usize = 16 * 1024;
+/// How often what was entered is written, if it is little, and the mark.
 const MARK_EVERY: Duration = Duration::from_secs(5);
 /// How long the thread waits without a word from the one who writes: it may be a reader who found
 /// that the index is of no use.
@@ -150,25 +152,39 @@ impl Indexer {
                 continue;
             }
             let more = follower.step(&*values, &self.shared, STEP)?;
-            let mark = follower.mark();
-            if self.shared.has_deep() {
-                self.shared.indexed(&readers, mark.group);
+            let is_time = marked_at.elapsed() >= MARK_EVERY;
+            let first = !more && !whole;
+            // Nobody finds what has left the tail and is not written.
+            let missed = !more && self.shared.is_indexing();
+            let due = follower.is_due() || is_time || missed;
+            let flushed = first || (due && follower.has_fresh());
+            if flushed {
+                follower.flush(&*values)?;
+                if self.shared.has_deep() {
+                    self.shared.indexed(&readers, follower.mark().group);
+                }
             }
-            if !more && !whole {
+            if first {
                 whole = true;
+                let mark = follower.mark();
                 info!(groups = mark.group, items = mark.items, took = ?began.elapsed(), "the index is whole");
             }
-            if mark != marked && marked_at.elapsed() >= MARK_EVERY {
-                self.keep(&*values, &mark)?;
-                (marked, marked_at) = (mark, now());
+            if follower.mark() != marked && is_time {
+                marked = follower.mark();
+                self.keep(&*values, &marked)?;
+                marked_at = now();
             }
+            let merging =
+                (flushed || !more) && follower.merge(&*values, marked.group, MERGE_STEP)?;
             if more {
                 continue;
             }
-            match self.nudged.recv_timeout(LOOK_EVERY) {
+            let wait = if merging { Duration::ZERO } else { LOOK_EVERY };
+            match self.nudged.recv_timeout(wait) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     while follower.step(&*values, &self.shared, STEP)? {}
+                    follower.flush(&*values)?;
                     return self.keep(&*values, &follower.mark());
                 }
             }

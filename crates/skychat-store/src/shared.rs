@@ -12,6 +12,10 @@ use crate::error::ReadError;
 use crate::index::Index;
 use crate::layout::StoreId;
 
+/// Items of the tail that are forgotten at once.
+#[cfg(feature = "sled")]
+const FORGET: usize = 128;
+
 /// The index on disk, as far as it goes.
 #[derive(Clone, Debug)]
 struct Deep {
@@ -102,7 +106,10 @@ impl Shared {
             group,
         };
         *self.deep.write().unwrap_or_else(PoisonError::into_inner) = Some(deep);
-        self.write().tail.forget(group);
+        // In parts: commits go on in between.
+        while self.write().tail.forget(group, FORGET) {
+            std::thread::yield_now();
+        }
     }
 
     /// Nobody follows the journal any more: the index on disk is closed.

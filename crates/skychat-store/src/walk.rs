@@ -104,10 +104,33 @@ impl Walk {
         Ok(())
     }
 
+    /// Goes on with what was committed meanwhile.
+    #[cfg(feature = "sled")]
+    pub(crate) fn go_on(&mut self) -> Result<(), ReadError> {
+        self.last = self.shared.read().groups;
+        let length = self.shared.disk.len(&segment_path(self.segment));
+        self.length = length.map_err(disk_error(self.segment, self.offset))?;
+        // What was not written when it was read is in it as it was then.
+        (self.window, self.window_at) = (Bytes::new(), 0);
+        Ok(())
+    }
+
     #[cfg(feature = "sled")]
     /// The running hash after the group that was come to last, if its start was come by.
     pub(crate) const fn chain(&self) -> Option<Chain> {
         self.chain
+    }
+
+    /// Whether the record that was come by last was the last one of its group.
+    #[cfg(feature = "sled")]
+    pub(crate) const fn at_end_of_group(&self) -> bool {
+        self.offset >= self.group_end
+    }
+
+    /// Whether a group is to come.
+    #[cfg(feature = "sled")]
+    pub(crate) const fn has_more(&self) -> bool {
+        self.next.group < self.last
     }
 
     /// The next record, if it is still to come.

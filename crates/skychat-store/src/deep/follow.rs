@@ -2,6 +2,7 @@
 //! written, for what was missed, and for all of it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,9 +10,12 @@ use sha2::{Digest, Sha256};
 use skychat_identity::KeyCache;
 use skychat_proto::range::RawRange;
 
+use super::merge::{Merge, RUN, RunWriter, read, remove};
+use super::resume::{count, runs_up_to};
+use super::runs::{Item, MESSAGES, Run};
 use super::{
-    BLOCK_BYTES, BLOCKS, DeepError, IndexMark, KeyValues, MESSAGES, OldBlock, PAGES, RECORD_BYTES,
-    Tag, feed_tag, key, message_key, record_bytes, record_of, space_tag,
+    BLOCK_BYTES, BLOCKS, DeepError, IndexMark, KeyValues, OldBlock, PAGES, RECORD_BYTES, Tag,
+    feed_tag, key, message_tag, record_bytes, space_tag,
 };
 use crate::error::ReadError;
 use crate::index::RecordId;
@@ -30,9 +34,6 @@ const CHUNK: usize = 64;
 pub(crate) trait KeyValuesMut: KeyValues {
     /// Sets a value.
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError>;
-
-    /// Sets a value, if the key has none; whether it had none.
-    fn put_new(&self, key: &[u8], value: &[u8]) -> Result<bool, DeepError>;
 
     /// Takes a key away.
     fn remove(&self, key: &[u8]) -> Result<(), DeepError>;
@@ -62,14 +63,24 @@ struct Chunk {
 /// The one who enters.
 #[derive(Debug)]
 pub(crate) struct Follower {
+    /// Up to where all is written.
     mark: IndexMark,
+    /// Up to where it was entered.
+    ahead: IndexMark,
+    /// Message ids that were entered since.
+    fresh: Vec<Item>,
+    /// The runs of message ids that are written, the oldest first.
+    runs: Vec<Run>,
+    merge: Option<(Range<usize>, Merge)>,
     chunks: BTreeMap<(u8, Tag), Chunk>,
     keys: KeyCache,
     steps: u64,
+    /// Where the last step ended, if it ended well.
+    walk: Option<Walk>,
 }
 
 /// The hash of one item under its key, to be summed up.
-fn item_sum(key: &[u8], item: &[u8]) -> u128 {
+pub(super) fn item_sum(key: &[u8], item: &[u8]) -> u128 {
     let mut hash = Sha256::new_with_prefix(key);
     hash.update(item);
     let hash: [u8; 32] = hash.finalize().into();
@@ -80,25 +91,31 @@ fn item_sum(key: &[u8], item: &[u8]) -> u128 {
 impl Follower {
     /// At the start of a journal: for an empty index.
     pub(crate) fn new(store: StoreId) -> Self {
-        Follower::at(IndexMark {
+        let mark = IndexMark {
             store,
             group: 0,
             chain: Chain([0; 32]),
             items: 0,
             sum: 0,
-        })
+        };
+        Follower::at(mark, Vec::new())
     }
 
-    fn at(mark: IndexMark) -> Self {
+    fn at(mark: IndexMark, runs: Vec<Run>) -> Self {
         Follower {
             mark,
+            ahead: mark,
+            fresh: Vec::new(),
+            runs,
+            merge: None,
             chunks: BTreeMap::new(),
             keys: KeyCache::new(),
             steps: 0,
+            walk: None,
         }
     }
 
-    /// Up to where the index goes.
+    /// Up to where the index goes: what was entered since is not written yet.
     pub(crate) const fn mark(&self) -> IndexMark {
         self.mark
     }
@@ -117,15 +134,16 @@ impl Follower {
         if !joins(shared, &mark)? {
             return bad("it is of another journal");
         }
+        let runs = runs_up_to(index, mark.group)?;
         let (items, sum) = count(index, mark.group)?;
         if (items, sum) != (mark.items, mark.sum) {
             return bad("it does not hold what was entered");
         }
-        Ok(Follower::at(mark))
+        Ok(Follower::at(mark, runs))
     }
 
     /// Enters groups, at least one if there is one and about `records` records; whether there are
-    /// more. After an error the index is of no more use.
+    /// more. They are not there before they are written. After an error the index is of no more use.
     pub(crate) fn step(
         &mut self,
         index: &dyn KeyValuesMut,
@@ -134,42 +152,110 @@ impl Follower {
     ) -> Result<bool, FollowError> {
         self.steps = self.steps.wrapping_add(1);
         let first = RecordId {
-            group: self.mark.group.saturating_add(1),
+            group: self.ahead.group.saturating_add(1),
             index: 0,
         };
         if shared.read().groups < first.group {
             return Ok(false);
         }
-        let Some(mut walk) = Walk::before(shared, first)? else {
-            return Ok(false);
+        let mut walk = match self.walk.take() {
+            Some(mut walk) => {
+                walk.go_on()?;
+                walk
+            }
+            None => match Walk::before(shared, first)? {
+                Some(walk) => walk,
+                None => return Ok(false),
+            },
         };
-        let mut group = self.mark.group;
-        let mut chain = None;
         let mut ranges: BTreeMap<u16, RawRange> = BTreeMap::new();
         let mut count = 0_usize;
-        let mut more = false;
-        while let Some(passed) = walk.next()? {
+        let more = loop {
+            let Some(passed) = walk.next()? else {
+                break false;
+            };
             let id = passed.place.record;
             if id.group < first.group {
                 continue;
             }
-            if id.group > group {
-                if count >= records {
-                    more = true;
-                    break;
-                }
-                (group, chain) = (id.group, walk.chain());
+            if id.index == 0 {
                 ranges.clear();
             }
             count = count.saturating_add(1);
             self.enter(index, &passed, &mut ranges)?;
-        }
-        self.write(index)?;
-        self.mark.group = group;
-        if let Some(chain) = chain {
-            self.mark.chain = chain;
-        }
+            if walk.at_end_of_group() {
+                self.ahead.group = id.group;
+                self.ahead.chain = walk.chain().unwrap_or(self.ahead.chain);
+                if count >= records {
+                    break walk.has_more();
+                }
+            }
+        };
+        self.walk = Some(walk);
         Ok(more)
+    }
+
+    /// Whether something was entered and is not written.
+    pub(crate) fn has_fresh(&self) -> bool {
+        self.ahead != self.mark
+    }
+
+    /// Whether as much was entered as should be written at once.
+    pub(crate) fn is_due(&self) -> bool {
+        // A message of its own range is three: its id, its place in its space, and its range.
+        self.ahead.items.saturating_sub(self.mark.items) >= RUN * 3
+    }
+
+    /// Writes what was entered.
+    pub(crate) fn flush(&mut self, index: &dyn KeyValuesMut) -> Result<(), DeepError> {
+        self.write(index)?;
+        if !self.fresh.is_empty() {
+            self.write_run(index)?;
+        }
+        self.mark = self.ahead;
+        Ok(())
+    }
+
+    fn write_run(&mut self, index: &dyn KeyValuesMut) -> Result<(), DeepError> {
+        // One that is small is written again with the new ones.
+        let small = self.runs.pop_if(|run| run.items < RUN);
+        let mut from = self.runs.last().map_or(0, |run| run.to);
+        if let Some(small) = small {
+            from = small.from;
+            self.fresh.extend(read(index, small)?);
+        }
+        self.fresh.sort_unstable();
+        let mut run = RunWriter::new(from, self.ahead.group);
+        for item in self.fresh.drain(..) {
+            run.push(index, item)?;
+        }
+        self.runs.push(run.finish(index)?);
+        small.map_or(Ok(()), |small| remove(index, small))
+    }
+
+    /// Makes one of several runs if it is time to, about so many items of them; whether there is
+    /// more to do. `marked` is the group of the mark that was kept last.
+    pub(crate) fn merge(
+        &mut self,
+        index: &dyn KeyValuesMut,
+        marked: u64,
+        most: usize,
+    ) -> Result<bool, DeepError> {
+        let merge = match self.merge.take() {
+            Some(merge) => Some(merge),
+            None => Merge::plan(&self.runs, marked).map(|sources| {
+                let merge = Merge::new(self.runs.get(sources.clone()).unwrap_or_default());
+                (sources, merge)
+            }),
+        };
+        let Some((sources, merge)) = merge else {
+            return Ok(false);
+        };
+        match merge.go_on(index, most)? {
+            Ok(run) => drop(self.runs.splice(sources, [run])),
+            Err(merge) => self.merge = Some((sources, merge)),
+        }
+        Ok(true)
     }
 
     fn enter(
@@ -209,10 +295,10 @@ impl Follower {
                     .ok_or_else(damaged)?;
                 let feed = range.feed();
                 let found = record_bytes(record);
-                let message = message_key(&feed.author, &feed.space, &row.message);
-                if index.put_new(&message, &found)? {
-                    self.mark.count(item_sum(&message, &found));
-                }
+                let tag = message_tag(&feed.author, &feed.space, &row.message);
+                self.ahead
+                    .count(item_sum(&key(MESSAGES, &tag, &[]), &found));
+                self.fresh.push(Item { tag, record });
                 let tag = space_tag(&feed.space);
                 self.append(index, PAGES, &tag, &found, &found)?;
             }
@@ -250,7 +336,7 @@ impl Follower {
             chunk.key = key(kind, tag, start);
             chunk.value.clear();
         }
-        self.mark.count(item_sum(&chunk.key, item));
+        self.ahead.count(item_sum(&chunk.key, item));
         chunk.value.extend_from_slice(item);
         chunk.is_new = true;
         chunk.used = self.steps;
@@ -320,54 +406,6 @@ fn joins(shared: &Arc<Shared>, mark: &IndexMark) -> Result<bool, ReadError> {
         }
     }
     Ok(false)
-}
-
-/// Counts the items up to a group, and takes those behind it away.
-fn count(index: &dyn KeyValuesMut, group: u64) -> Result<(u64, u128), DeepError> {
-    let (mut items, mut sum) = (0_u64, 0_u128);
-    let mut changes: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let mut foreign = false;
-    index.scan(&[0], &[0xFF; 64], false, &mut |key, value| {
-        let kind = key.first().copied().unwrap_or(0);
-        let (size, record_at) = match kind {
-            BLOCKS => (BLOCK_BYTES, BLOCK_BYTES - RECORD_BYTES),
-            MESSAGES | PAGES => (RECORD_BYTES, 0),
-            _ => {
-                foreign = true;
-                return false;
-            }
-        };
-        let mut kept = 0_usize;
-        for item in value.chunks(size) {
-            let record = item.get(record_at..).and_then(record_of);
-            let Some(record) = record.filter(|_| item.len() == size) else {
-                foreign = true;
-                return false;
-            };
-            if record.group > group {
-                break;
-            }
-            kept = kept.saturating_add(size);
-            items = items.wrapping_add(1);
-            sum = sum.wrapping_add(item_sum(key, item));
-        }
-        if kept < value.len() {
-            let value = value.get(..kept).unwrap_or_default();
-            changes.push((key.to_vec(), value.to_vec()));
-        }
-        true
-    })?;
-    if foreign {
-        return Err(DeepError("there is something else in it".to_owned()));
-    }
-    for (key, value) in changes {
-        if value.is_empty() {
-            index.remove(&key)?;
-        } else {
-            index.put(&key, &value)?;
-        }
-    }
-    Ok((items, sum))
 }
 
 #[cfg(test)]

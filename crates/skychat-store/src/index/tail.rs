@@ -104,16 +104,18 @@ impl Tail {
     }
 
     #[cfg(feature = "sled")]
-    /// The index behind has everything up to this group.
-    pub(crate) fn forget(&mut self, indexed: u64) {
-        while self.items.len() > KEPT
-            && self
-                .items
-                .front()
-                .is_some_and(|(group, _)| *group <= indexed)
-        {
+    /// The index behind has everything up to this group: what is there to be forgotten is, at most
+    /// `most` items; whether there may be more.
+    pub(crate) fn forget(&mut self, indexed: u64, most: usize) -> bool {
+        let over = self.items.len().saturating_sub(KEPT).min(most);
+        for _ in 0..over {
+            let first = self.items.front();
+            if first.is_none_or(|(group, _)| *group > indexed) {
+                return false;
+            }
             self.forget_first();
         }
+        over == most
     }
 
     fn forget_first(&mut self) {

@@ -41,10 +41,6 @@ impl SledIndex {
 }
 
 impl KeyValues for SledIndex {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeepError> {
-        contained(|| Ok(self.0.get(key)?.map(|value| value.to_vec())))
-    }
-
     fn scan(
         &self,
         from: &[u8],
@@ -72,13 +68,6 @@ impl KeyValues for SledIndex {
 impl KeyValuesMut for SledIndex {
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError> {
         contained(|| self.0.insert(key, value).map(drop))
-    }
-
-    fn put_new(&self, key: &[u8], value: &[u8]) -> Result<bool, DeepError> {
-        contained(|| {
-            let swapped = self.0.compare_and_swap(key, None::<&[u8]>, Some(value))?;
-            Ok(swapped.is_ok())
-        })
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), DeepError> {

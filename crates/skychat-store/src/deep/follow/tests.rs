@@ -32,10 +32,6 @@ impl Memory {
 }
 
 impl KeyValues for Memory {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DeepError> {
-        Ok(self.0.lock().unwrap().get(key).cloned())
-    }
-
     fn scan(
         &self,
         from: &[u8],
@@ -43,7 +39,7 @@ impl KeyValues for Memory {
         backwards: bool,
         each: &mut dyn FnMut(&[u8], &[u8]) -> GoOn,
     ) -> Result<(), DeepError> {
-        let all = self.all();
+        let all = self.0.lock().unwrap();
         let found = all.range(from.to_vec()..=to.to_vec());
         if backwards {
             found.rev().all(|(key, value)| each(key, value));
@@ -60,13 +56,6 @@ impl KeyValuesMut for Memory {
         let mut all = self.0.lock().unwrap();
         all.insert(key.to_vec(), value.to_vec());
         Ok(())
-    }
-
-    fn put_new(&self, key: &[u8], value: &[u8]) -> Result<bool, DeepError> {
-        let mut all = self.0.lock().unwrap();
-        let is_new = !all.contains_key(key);
-        all.entry(key.to_vec()).or_insert_with(|| value.to_vec());
-        Ok(is_new)
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), DeepError> {
@@ -151,6 +140,8 @@ impl Author {
 
 fn all_steps(follower: &mut Follower, index: &Memory, shared: &Arc<Shared>) {
     while follower.step(index, shared, 50).unwrap() {}
+    follower.flush(index).unwrap();
+    while follower.merge(index, follower.mark().group, 10).unwrap() {}
 }
 
 #[test]
@@ -165,11 +156,15 @@ fn in_however_many_steps_it_comes_to_the_same() {
         if n % 7 == 0 {
             follower.step(&many, &shared, n % 5).unwrap();
         }
+        if n % 11 == 0 {
+            follower.flush(&many).unwrap();
+        }
     }
     all_steps(&mut follower, &many, &shared);
     let mut at_once = Follower::new(shared.store);
     all_steps(&mut at_once, &one, &shared);
     assert_eq!(follower.mark(), at_once.mark());
+    // Small runs are written again with what comes next: there is one here and there.
     assert!(one.all() == many.all());
     assert_eq!(count(&one, u64::MAX).unwrap(), {
         (follower.mark().items, follower.mark().sum)
@@ -193,8 +188,10 @@ fn more_feeds_than_are_remembered_come_to_the_same() {
     let forgetful = Memory::default();
     while follower.step(&index, &shared, 10).unwrap() {
         other.step(&forgetful, &shared, 10).unwrap();
+        other.write(&forgetful).unwrap();
         other.forget_oldest();
     }
+    all_steps(&mut follower, &index, &shared);
     all_steps(&mut other, &forgetful, &shared);
     assert!(index.all() == forgetful.all());
 }
@@ -210,6 +207,7 @@ fn it_resumes_from_any_mark_of_the_same_journal_only() {
         writer.commit(vec![author.batch()]).unwrap();
         if n % 11 == 0 {
             follower.step(&index, &shared, 1000).unwrap();
+            follower.flush(&index).unwrap();
             marks.push(follower.mark());
         }
     }
@@ -237,13 +235,21 @@ fn it_resumes_from_any_mark_of_the_same_journal_only() {
         };
         assert!(Follower::resume(&copy, &shared, other).is_err());
     }
-    // Any byte of any item or key.
+    // Any item or key.
     for (key, value) in &whole {
         let copy = Memory(Mutex::new(whole.clone()));
-        let mut value = value.clone();
-        let last = value.len() - 1;
-        value[last] ^= 1;
-        copy.put(key, &value).unwrap();
+        let mut changed = value.clone();
+        let last = changed.len() - 1;
+        changed[last] ^= 1;
+        copy.put(key, &changed).unwrap();
+        assert!(Follower::resume(&copy, &shared, follower.mark()).is_err());
+
+        let copy = Memory(Mutex::new(whole.clone()));
+        let mut changed = key.clone();
+        let last = changed.len() - 1;
+        changed[last] ^= 1;
+        copy.remove(key).unwrap();
+        copy.put(&changed, value).unwrap();
         assert!(Follower::resume(&copy, &shared, follower.mark()).is_err());
     }
     let ahead = IndexMark {
@@ -251,4 +257,82 @@ fn it_resumes_from_any_mark_of_the_same_journal_only() {
         ..follower.mark()
     };
     assert!(Follower::resume(&index, &shared, ahead).is_err());
+}
+
+/// The tags of all ids and the last groups they are used in.
+fn every_id(shared: &Arc<Shared>) -> BTreeMap<Tag, u64> {
+    let index = Memory::default();
+    let mut follower = Follower::new(shared.store);
+    while follower.step(&index, shared, 1000).unwrap() {}
+    let items = follower.fresh.iter();
+    items.map(|item| (item.tag, item.record.group)).collect()
+}
+
+fn finds_all(index: &Memory, ids: &BTreeMap<Tag, u64>, most: usize) {
+    let every = ids.len() / most + 1;
+    for (tag, group) in ids.iter().step_by(every) {
+        let found = super::super::runs::find(index, tag).unwrap();
+        assert!(found.is_some_and(|record| record.group <= *group));
+    }
+    assert_eq!(super::super::runs::find(index, &[7; 16]).unwrap(), None);
+}
+
+#[test]
+fn runs_are_merged_and_everything_is_found_at_every_moment() {
+    let (mut writer, shared) = open();
+    let mut author = Author::new(1);
+    let index = Memory::default();
+    let mut follower = Follower::new(shared.store);
+    for _ in 0..9 {
+        for _ in 0..9 {
+            let batches = (0..500).map(|_| author.batch()).collect();
+            writer.commit(batches).unwrap();
+        }
+        while follower.step(&index, &shared, 1000).unwrap() {}
+        assert!(follower.is_due());
+        follower.flush(&index).unwrap();
+        assert!(!follower.has_fresh());
+    }
+    let ids = every_id(&shared);
+    let mark = follower.mark();
+    assert_eq!(follower.runs.len(), 9);
+    // None that goes further than what was kept.
+    assert!(!follower.merge(&index, 7, 1000).unwrap());
+    let mut parts = 0;
+    while follower.merge(&index, mark.group, 3000).unwrap() {
+        parts += 1;
+        finds_all(&index, &ids, 300);
+        // A stop here, and what is found then.
+        let copy = Memory(Mutex::new(index.all()));
+        let resumed = Follower::resume(&copy, &shared, mark).unwrap();
+        finds_all(&copy, &ids, 300);
+        assert_eq!(resumed.mark(), mark);
+        assert_eq!(resumed.runs, super::super::runs::runs(&copy).unwrap());
+    }
+    assert!(parts > 10);
+    assert_eq!(follower.runs.len(), 2);
+    finds_all(&index, &ids, ids.len());
+    Follower::resume(&index, &shared, mark).unwrap();
+    assert_eq!(follower.runs, super::super::runs::runs(&index).unwrap());
+}
+
+#[test]
+fn more_of_one_id_than_a_chunk_holds_are_found() {
+    let index = Memory::default();
+    let mut writer = RunWriter::new(0, 900);
+    let tags = [[4; 16], [5; 16], [6; 16]];
+    for tag in tags {
+        for group in 1..=200 {
+            let record = RecordId { group, index: 1 };
+            writer.push(&index, Item { tag, record }).unwrap();
+        }
+    }
+    let run = writer.finish(&index).unwrap();
+    assert_eq!(read(&index, run).unwrap().len(), 600);
+    for tag in tags {
+        let found = super::super::runs::find(&index, &tag).unwrap();
+        assert!(found.is_some());
+    }
+    remove(&index, run).unwrap();
+    assert!(index.all().is_empty());
 }
