@@ -20,6 +20,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use author::{Author, options};
+use skychat_benches::resident_kib;
 use skychat_proto::ids::Position;
 use skychat_store::{
     Done, FileDisk, MAX_TAIL, Store, StoreReader, WriterHandle, spawn_indexed_writer,
@@ -122,7 +123,7 @@ fn measure(name: &str, batch: u64, messages: u64) {
     println!(
         "  start        ready in {:.1?}, the index whole {opened:.1?} later; RSS {} MiB",
         store.ready,
-        rss()
+        resident_kib() / 1024
     );
     let space = author.feed.space;
     let mut times = Vec::new();
@@ -165,7 +166,10 @@ fn measure(name: &str, batch: u64, messages: u64) {
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();
     let store = open(dir.path());
     let rebuilt = whole(&store.reader);
-    println!("  made again   in {rebuilt:.1?}; RSS {} MiB", rss());
+    println!(
+        "  made again   in {rebuilt:.1?}; RSS {} MiB",
+        resident_kib() / 1024
+    );
     store.handle.join();
 }
 
@@ -180,12 +184,4 @@ fn size(path: &Path) -> u64 {
             }
         })
         .sum()
-}
-
-/// Memory of this process, in MiB.
-fn rss() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
 }

@@ -122,7 +122,7 @@ async fn stopping_under_load_is_quick_and_loses_nothing() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let began = Instant::now();
     let report = ann.shutdown(Duration::from_secs(5)).await;
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < LONG);
     assert!(report.aborted.is_empty(), "{report:?}");
     let mut accepted = Vec::new();
     for sender in senders {
@@ -168,7 +168,6 @@ async fn a_peer_is_told_when_a_node_stops_and_listeners_are_free() {
     let addr = ann.listen_addrs()[0];
     let report = ann.shutdown(Duration::from_secs(2)).await;
     assert!(report.aborted.is_empty(), "{report:?}");
-    assert!(report.took < Duration::from_secs(1), "{report:?}");
     let mut stopping = false;
     while let Some(notice) = notices.next().await {
         stopping |= matches!(notice.kind, EventKind::Stopping(_));
@@ -227,7 +226,10 @@ async fn a_peer_that_hangs_up_is_not_hammered() {
         "{:?}",
         began.elapsed()
     );
-    assert!(node.status().peers[0].last_error.is_some());
+    until("the error of the dial", || {
+        node.status().peers[0].last_error.is_some()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

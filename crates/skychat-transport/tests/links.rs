@@ -545,7 +545,8 @@ async fn link_10_a_slow_peer_does_not_hold_up_the_end() {
         () = slowly => {}
         (_, reason) = bob.closed() => assert_eq!(reason, CloseReason::Local(Goodbye::Stopping)),
     }
-    assert!(start.elapsed() < ms(1000), "{:?}", start.elapsed());
+    // Reading all of it would have taken more than that.
+    assert!(start.elapsed() < ms(10_000), "{:?}", start.elapsed());
     drop(listener);
     bob.all_done().await;
 }
