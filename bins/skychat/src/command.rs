@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+mod catch_up;
 mod conversations;
 mod demo;
 mod events;

@@ -518,3 +518,46 @@ async fn a_backlog_with_ids_of_the_callers_arrives_whole() {
         .collect();
     assert_eq!(texts_in(&mut events, 601).await, expected);
 }
+
+/// EVENT-5: how far it is, and that it is done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn catching_up_is_told_from_its_start_to_its_end() {
+    let dirs = dirs();
+    let bob = on_disk(2, dirs[1].path())
+        .listen(loopback())
+        .spawn()
+        .await
+        .unwrap();
+    let ann = on_disk(1, dirs[0].path())
+        .peer(bob.address())
+        .spawn()
+        .await
+        .unwrap();
+    ann.deliver(say(2, "first"), WaitFor::Stored, LONG)
+        .await
+        .unwrap();
+    // Else it takes no more than a stranger may say.
+    bob.consent(key(1)).await.unwrap();
+    let addr = bob.listen_addrs()[0];
+    bob.shutdown(LONG).await;
+    for n in 0..1000 {
+        ann.send(say(2, &n.to_string())).await.unwrap();
+    }
+    // Ann dials again after a pause.
+    let bob = on_disk(2, dirs[1].path())
+        .listen(addr)
+        .spawn()
+        .await
+        .unwrap();
+    let mut notices = bob.notices();
+    let mut told: Vec<(u64, u64)> = Vec::new();
+    while told.last().is_none_or(|(held, offered)| held < offered) {
+        let notice = tokio::time::timeout(LONG, notices.next()).await.unwrap();
+        if let EventKind::Sync(progress) = notice.unwrap().kind {
+            assert_eq!(progress.peer, key(1));
+            told.push((progress.held, progress.offered));
+        }
+    }
+    assert!(told.is_sorted() && told.len() <= 110, "{told:?}");
+    assert!(told.last().unwrap().0 >= 1000, "{told:?}");
+}

@@ -113,7 +113,8 @@ pub enum Output {
         /// Why.
         cause: HoldCause,
     },
-    /// A feed of a peer moves on.
+    /// A feed of a peer that was far behind moves on: about a hundred times on its way, the last
+    /// time when all is here that the peer has.
     Progress {
         /// Which.
         feed: FeedId,

@@ -6,6 +6,7 @@ use std::path::Path;
 use skychat_api::{Code, Cursor, Direction, Event, EventKind, Gap, GapCause, Mark, Message};
 use skychat_client::{Client, EventQuery, Start, StreamItem};
 
+use super::catch_up::CatchUp;
 use super::events::interrupted;
 use crate::failure::Failure;
 use crate::flags::Listen;
@@ -27,6 +28,7 @@ pub(super) async fn run(
         None if listen.from_start => Start::First,
         None => Start::Now,
     };
+    let mut catch_up = CatchUp::new(screen.is_json());
     let types = ["message", "gap", "incarnation", "clone", "fork"]
         .map(str::to_owned)
         .to_vec();
@@ -34,7 +36,7 @@ pub(super) async fn run(
         .events(EventQuery {
             start,
             types,
-            notices: false,
+            notices: catch_up.is_shown(),
         })
         .await?;
     if let (Some(path), None, Some(now)) = (&listen.cursor_file, saved, stream.cursor()) {
@@ -46,17 +48,23 @@ pub(super) async fn run(
         let event = match stream.next().await? {
             StreamItem::Event(event) => event,
             StreamItem::Interrupted { error, pause } => {
-                interrupted(&error, pause);
+                catch_up.beside(|| interrupted(&error, pause));
                 continue;
             }
         };
+        if let EventKind::Sync(progress) = &event.kind {
+            catch_up.show(progress);
+            continue;
+        }
         if wanted(&listen, &event) {
-            if screen.is_json() {
-                screen.document(&event)?;
-            } else {
-                screen.line(show(&event))?;
-            }
-            screen.flush()?;
+            catch_up.beside(|| {
+                if screen.is_json() {
+                    screen.document(&event)?;
+                } else {
+                    screen.line(show(&event))?;
+                }
+                screen.flush()
+            })?;
             if matches!(event.kind, EventKind::Message(_)) {
                 left = left.saturating_sub(1);
             }
@@ -70,8 +78,14 @@ pub(super) async fn run(
 }
 
 fn wanted(listen: &Listen, event: &Event) -> bool {
-    let EventKind::Message(message) = &event.kind else {
-        return true;
+    let message = match &event.kind {
+        EventKind::Message(message) => message,
+        EventKind::Gap(_)
+        | EventKind::Incarnation(_)
+        | EventKind::Clone(_)
+        | EventKind::Fork(_) => return true,
+        // Notices.
+        _ => return false,
     };
     let inbound = message.direction == Direction::In;
     let peer = if inbound {

@@ -36,6 +36,9 @@ pub struct FeedFacts {
 /// How many ids of ends of ranges are kept for comparing acknowledgements.
 const MAX_ENDS: usize = 1024;
 
+/// By so many entries a feed has to be behind for its progress to be told.
+const FAR_BEHIND: u64 = 256;
+
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     pub(super) head: Position,
@@ -53,6 +56,8 @@ pub(super) struct Feed {
     pub(super) ends: BTreeMap<Position, EntryId>,
     pub(super) recent: VecDeque<RawRange>,
     pub(super) acks: AckQueue,
+    /// Whether it was told that this feed is far behind.
+    pub(super) catching_up: bool,
 }
 
 impl Feed {
@@ -323,24 +328,36 @@ impl Replicator {
         self.settle(&id);
         self.answered(link, &id, range.end());
         self.due_acks(link, &id, before);
-        if let Some(total) = self
-            .links
-            .get(&link)
-            .and_then(|side| side.rows.get(&id))
-            .copied()
-            && total > range.end()
-        {
-            self.out.push_back(Output::Progress {
-                feed: id,
-                done: range.end(),
-                total,
-            });
-        }
+        self.tell_progress(link, &id, before);
         self.dirty.insert(id.space);
         if id.author == self.config.me {
             self.state_owed(&id);
         }
         self.pump();
+    }
+
+    /// A feed that is far behind moved on from `before`: said for each hundredth of the way, and
+    /// at the end.
+    fn tell_progress(&mut self, link: LinkId, id: &FeedId, before: Position) {
+        let side = self.links.get(&link);
+        let total = side.and_then(|side| side.rows.get(id)).copied();
+        let (Some(total), Some(feed)) = (total, self.feeds.get_mut(id)) else {
+            return;
+        };
+        let (before, done, all) = (before.get(), feed.head.get(), total.get());
+        let hundredth = |at: u64| u128::from(at) * 100 / u128::from(all.max(1));
+        let is_far = all.saturating_sub(before) >= FAR_BEHIND;
+        let is_done = done >= all;
+        let was_told = feed.catching_up;
+        feed.catching_up = (was_told || is_far) && !is_done;
+        let moved = !was_told || is_done || hundredth(before) != hundredth(done);
+        if (was_told || feed.catching_up) && moved {
+            self.out.push_back(Output::Progress {
+                feed: *id,
+                done: feed.head,
+                total: total.max(feed.head),
+            });
+        }
     }
 
     /// The entries of this feed up to `head` are on disk.
