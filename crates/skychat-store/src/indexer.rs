@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
@@ -138,7 +138,7 @@ impl Indexer {
         let mut marked = follower.mark();
         let mut marked_at = now();
         let mut whole = false;
-        self.shared.indexed(&readers, marked.group);
+        self.indexed(&readers, marked.group);
         loop {
             if !self.shared.has_deep() {
                 return Err(DeepError("a reader found it of no use".to_owned()).into());
@@ -161,7 +161,7 @@ impl Indexer {
             if flushed {
                 follower.flush(&*values)?;
                 if self.shared.has_deep() {
-                    self.shared.indexed(&readers, follower.mark().group);
+                    self.indexed(&readers, follower.mark().group);
                 }
             }
             if first {
@@ -188,6 +188,13 @@ impl Indexer {
                     return self.keep(&*values, &follower.mark());
                 }
             }
+        }
+    }
+
+    fn indexed(&self, readers: &Arc<dyn KeyValues>, group: u64) {
+        self.shared.indexed(readers, group);
+        while self.shared.forget(group) {
+            thread::yield_now();
         }
     }
 

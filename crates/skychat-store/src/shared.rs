@@ -106,10 +106,12 @@ impl Shared {
             group,
         };
         *self.deep.write().unwrap_or_else(PoisonError::into_inner) = Some(deep);
-        // In parts: commits go on in between.
-        while self.write().tail.forget(group, FORGET) {
-            std::thread::yield_now();
-        }
+    }
+
+    /// Lets go of some of the tail that the index on disk has up to this group; whether there may
+    /// be more. In parts, so that commits go on in between.
+    pub(crate) fn forget(&self, group: u64) -> bool {
+        self.write().tail.forget(group, FORGET)
     }
 
     /// Nobody follows the journal any more: the index on disk is closed.
