@@ -92,6 +92,11 @@ impl Ahead {
         self.broken.load(Ordering::Acquire)
     }
 
+    /// The disk failed, in another file than the next segment.
+    pub(crate) fn break_down(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
     fn step(&self, disk: &dyn Disk) -> bool {
         let mut spare = lock(&self.spare);
         let aim = *lock(&self.aim);

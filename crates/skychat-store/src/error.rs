@@ -200,6 +200,11 @@ pub enum Warning {
         /// Where it began, in bytes.
         offset: u64,
     },
+    /// A checkpoint that was journalled is missing or not valid: more of the journal was read.
+    Checkpoint {
+        /// Of which segment.
+        segment: u32,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -209,6 +214,10 @@ impl fmt::Display for Warning {
             Warning::TornTail { segment, offset } => write!(
                 f,
                 "a group that was not finished was cut: segment {segment} at {offset}"
+            ),
+            Warning::Checkpoint { segment } => write!(
+                f,
+                "the checkpoint of segment {segment} is missing or not valid: more of the journal was read"
             ),
         }
     }

@@ -12,7 +12,7 @@ use skychat_proto::ids::{
 };
 use zeroize::Zeroizing;
 
-pub(crate) use marks::{Mark, Marks};
+pub(crate) use marks::{Mark, Marks, Near, Start};
 pub(crate) use tail::{Block, Tail};
 pub use tail::{MAX_TAIL, MessageRef};
 
@@ -67,7 +67,7 @@ pub(crate) struct Place {
     pub(crate) event: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Feed {
     pub(crate) tip: Tip,
     /// Spans without bodies: in order, apart from each other.
@@ -75,7 +75,7 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Feed {
             tip: Tip::START,
             dropped: Vec::new(),
@@ -109,19 +109,25 @@ pub(crate) fn is_dropped(spans: &[(Position, Position)], seq: Seq) -> bool {
 }
 
 /// The messages of a space.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conversation {
     pub(crate) messages: u64,
     pub(crate) last: RecordId,
 }
 
+/// Live rows, opened.
+pub(crate) type Tables = BTreeMap<TableId, BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>>;
+
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) feeds: BTreeMap<FeedId, Feed>,
-    pub(crate) rows: BTreeMap<TableId, BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>>,
+    /// Without those of the store's own tables.
+    pub(crate) rows: Tables,
     pub(crate) spaces: BTreeMap<SpaceId, Conversation>,
     /// In order.
-    pub(crate) lives: Vec<(RecordId, EventSeq, Incarnation)>,
+    pub(crate) lives: Vec<(EventSeq, Incarnation)>,
+    /// The checkpoints that are journalled, and what they are.
+    pub(crate) checkpoints: BTreeMap<u32, [u8; 32]>,
     pub(crate) marks: Marks,
     pub(crate) tail: Tail,
     pub(crate) groups: u64,
@@ -138,6 +144,7 @@ impl Index {
             rows: BTreeMap::new(),
             spaces: BTreeMap::new(),
             lives: Vec::new(),
+            checkpoints: BTreeMap::new(),
             marks: Marks::new(),
             tail,
             groups: 0,
@@ -168,7 +175,7 @@ impl Index {
             offset: place.offset,
             group_end: place.group_end,
         };
-        self.marks.note(mark, place.generation);
+        self.marks.note(mark);
         if place.event != 0 {
             self.events = self.events.saturating_add(1);
         }
@@ -216,12 +223,19 @@ impl Index {
         }
     }
 
+    /// A row of the table of checkpoints is gone.
+    pub(crate) fn forget_checkpoint(&mut self, key: &[u8]) {
+        if let Ok(segment) = key.try_into().map(u32::from_be_bytes) {
+            self.checkpoints.remove(&segment);
+        }
+    }
+
     pub(crate) fn life_of(&self, event: EventSeq) -> Option<Incarnation> {
         if event == EventSeq::ZERO || event > self.last_event() {
             return None;
         }
-        let after = self.lives.partition_point(|(_, first, _)| *first <= event);
-        let (.., life) = self.lives.get(after.checked_sub(1)?)?;
+        let after = self.lives.partition_point(|(first, _)| *first <= event);
+        let (_, life) = self.lives.get(after.checked_sub(1)?)?;
         Some(*life)
     }
 }

@@ -23,6 +23,7 @@ pub(crate) const HEAD_MAGIC: &[u8; 4] = b"SKYH";
 pub(crate) const HEADER_MAGIC: &[u8; 4] = b"SKYS";
 pub(crate) const FOOTER_MAGIC: &[u8; 4] = b"SKYF";
 pub(crate) const GROUP_MAGIC: &[u8; 4] = b"SKYG";
+pub(crate) const CHECKPOINT_MAGIC: &[u8; 4] = b"SKYC";
 
 /// The file that is a lower bound of the journal.
 pub(crate) const HEAD_FILE: &str = "HEAD";
@@ -39,6 +40,17 @@ pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(".seg")?;
     let plain = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
+}
+
+/// The name of the checkpoint of a segment.
+pub(crate) fn checkpoint_path(segment: u32) -> String {
+    format!("checkpoint-{segment}")
+}
+
+/// The segment in the name of a checkpoint.
+pub(crate) fn checkpoint_number(name: &str) -> Option<u32> {
+    let segment = name.strip_prefix("checkpoint-")?.parse().ok()?;
+    (checkpoint_path(segment) == name).then_some(segment)
 }
 
 /// The name of a store: random, known to nobody else.
@@ -70,6 +82,12 @@ impl<'a> Fields<'a> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*field)
+    }
+
+    pub(crate) fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (field, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(field)
     }
 
     pub(crate) fn u8(&mut self) -> Option<u8> {
@@ -108,7 +126,7 @@ pub(crate) enum Unread {
 }
 
 /// The bytes before the checksum, if there are `length` with this magic and a good checksum.
-fn checked<'a>(
+pub(crate) fn checked<'a>(
     bytes: &'a [u8],
     length: usize,
     magic: &[u8; 4],
@@ -134,7 +152,7 @@ fn checked<'a>(
 }
 
 /// Appends the checksum of what was put since `start`, and of `after`.
-fn put_sum(out: &mut Vec<u8>, start: usize, after: &[u8]) {
+pub(crate) fn put_sum(out: &mut Vec<u8>, start: usize, after: &[u8]) {
     let sum = crc32c::crc32c(out.get(start..).unwrap_or_default());
     out.extend_from_slice(&crc32c::crc32c_append(sum, after).to_be_bytes());
 }
@@ -165,6 +183,12 @@ pub(crate) struct SegmentMark {
 impl SegmentMark {
     pub(crate) fn encode(&self, magic: &[u8; 4], out: &mut Vec<u8>) {
         let start = out.len();
+        self.put_fields(magic, out);
+        put_sum(out, start, &[]);
+    }
+
+    /// All but the checksum.
+    pub(crate) fn put_fields(&self, magic: &[u8; 4], out: &mut Vec<u8>) {
         out.extend_from_slice(magic);
         out.extend_from_slice(&VERSION.to_be_bytes());
         out.extend_from_slice(&self.store);
@@ -176,27 +200,28 @@ impl SegmentMark {
         out.extend_from_slice(&self.counts.records.to_be_bytes());
         out.extend_from_slice(&self.counts.events.to_be_bytes());
         out.extend_from_slice(&self.check);
-        put_sum(out, start, &[]);
     }
 
     pub(crate) fn decode(bytes: &[u8], magic: &[u8; 4]) -> Result<Self, Unread> {
         let mut fields = checked(bytes, SEGMENT_LEN, magic, &[])?;
-        (|| {
-            Some(SegmentMark {
-                store: fields.array()?,
-                owner: fields.array()?,
-                segment: fields.u32()?,
-                generation: fields.u32()?,
-                counts: Counts {
-                    chain: Chain(fields.array()?),
-                    groups: fields.u64()?,
-                    records: fields.u64()?,
-                    events: fields.u64()?,
-                },
-                check: fields.array()?,
-            })
-        })()
-        .ok_or(Unread::Invalid)
+        SegmentMark::read_fields(&mut fields).ok_or(Unread::Invalid)
+    }
+
+    /// All behind the version.
+    pub(crate) fn read_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(SegmentMark {
+            store: fields.array()?,
+            owner: fields.array()?,
+            segment: fields.u32()?,
+            generation: fields.u32()?,
+            counts: Counts {
+                chain: Chain(fields.array()?),
+                groups: fields.u64()?,
+                records: fields.u64()?,
+                events: fields.u64()?,
+            },
+            check: fields.array()?,
+        })
     }
 }
 
@@ -458,6 +483,16 @@ mod tests {
         assert_eq!(segment_number("00000012.seg"), Some(12));
         for other in ["12.seg", "00000012.seg.new", "0000001a.seg", "+0000012.seg"] {
             assert_eq!(segment_number(other), None);
+        }
+        assert_eq!(checkpoint_path(12), "checkpoint-12");
+        assert_eq!(checkpoint_number("checkpoint-12"), Some(12));
+        for other in [
+            "checkpoint-",
+            "checkpoint-012",
+            "checkpoint-+1",
+            "checkpoint-1.new",
+        ] {
+            assert_eq!(checkpoint_number(other), None);
         }
     }
 }

@@ -48,6 +48,7 @@
 
 mod ahead;
 mod ballast;
+mod checkpoint;
 mod deep;
 mod disk;
 #[cfg(feature = "driver")]
@@ -62,6 +63,7 @@ mod open;
 mod reader;
 mod record;
 mod replay;
+mod seek;
 mod shared;
 mod stage;
 mod walk;
@@ -69,6 +71,7 @@ mod writer;
 
 pub use ahead::SegmentFiller;
 pub use ballast::BALLAST;
+pub use checkpoint::CheckpointMaker;
 pub use disk::{Disk, DiskFault, MemoryDisk};
 #[cfg(feature = "sled")]
 pub use driver::spawn_indexed_writer;

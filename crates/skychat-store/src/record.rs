@@ -13,6 +13,26 @@ use crate::layout::Fields;
 /// The store's own table: the first event number of each life. Key: incarnation. Row: u64.
 pub(crate) const LIVES: TableId = TableId::new(200);
 
+/// The store's own table: which checkpoints there are. Key: segment u32. Row: SHA-256 of the file.
+pub(crate) const CHECKPOINTS: TableId = TableId::new(201);
+
+/// Whether the rows of a table are secret: they are in no checkpoint, and are put again in each
+/// segment.
+pub(crate) fn is_secret(table: TableId) -> bool {
+    (128..LIVES.get()).contains(&table.get())
+}
+
+/// The key of a checkpoint's row.
+pub(crate) const fn checkpoint_key(segment: u32) -> [u8; 4] {
+    segment.to_be_bytes()
+}
+
+/// The segment and the SHA-256 in a checkpoint's row.
+pub(crate) fn checkpoint_row(key: &[u8], value: &[u8]) -> Option<(u32, [u8; 32])> {
+    let segment = u32::from_be_bytes(key.try_into().ok()?);
+    Some((segment, value.try_into().ok()?))
+}
+
 /// Whether a table is the store's own: nobody else writes it, and it is given to nobody.
 pub(crate) fn is_own(table: TableId) -> bool {
     table >= LIVES

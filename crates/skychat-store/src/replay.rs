@@ -11,11 +11,16 @@ use skychat_proto::limits::MAX_RANGE_ENTRIES;
 use skychat_proto::range::RawRange;
 use skychat_proto::record::tables;
 
+use crate::checkpoint::State;
 use crate::error::Damage;
-use crate::index::{Index, Place, RecordId, Tail, is_dropped};
-use crate::layout::{CRC_LEN, Counts, GroupHeader, RECORD_LEN, RecordHead, RecordKind, head_sum};
-use crate::open::{Built, Rows};
-use crate::record::{ContentMeta, row_meta, span};
+use crate::index::{Index, Place, RecordId, Start, Tables, Tail, is_dropped};
+use crate::layout::{
+    CRC_LEN, Counts, GroupHeader, RECORD_LEN, RecordHead, RecordKind, SegmentMark, head_sum,
+};
+use crate::record::{CHECKPOINTS, ContentMeta, row_meta, span};
+
+/// The newest of each row that was read, sealed.
+pub(crate) type Rows = BTreeMap<(TableId, Vec<u8>), (Place, Bytes)>;
 
 /// Where something is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -98,11 +103,18 @@ impl ReadGroup {
     }
 }
 
+/// What the rows of a journal are made of.
+#[derive(Clone, Default)]
+pub(crate) struct Sources {
+    /// Of the checkpoint, but for those that were replaced or taken away since.
+    pub(crate) kept: Tables,
+    pub(crate) read: Rows,
+}
+
 /// The journal so far.
 pub(crate) struct Replay {
     index: Index,
-    /// The newest of each, sealed.
-    rows: Rows,
+    rows: Sources,
     /// Bodies that a later drop has to cover.
     bad_entries: Vec<(FeedId, Vec<Seq>, Fault)>,
     /// Rows that a later one has to cover, by their places.
@@ -111,14 +123,42 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) const fn new(tail: Tail) -> Self {
+    pub(crate) fn new(tail: Tail) -> Self {
         Replay {
             index: Index::new(tail),
-            rows: Rows::new(),
+            rows: Sources::default(),
             bad_entries: Vec::new(),
             bad_rows: BTreeMap::new(),
             bytes: 0,
         }
+    }
+
+    /// Goes on from a checkpoint. What is older is not in the tail.
+    pub(crate) fn resume(&mut self, state: State, most: usize) {
+        let index = &mut self.index;
+        let counts = state.mark.counts;
+        index.tail = Tail::bounded(most).beginning_at(counts.groups.saturating_add(1));
+        (index.feeds, index.spaces) = (state.feeds, state.spaces);
+        (index.lives, index.checkpoints) = (state.lives, state.checkpoints);
+        index.events = counts.events;
+        self.rows.kept = state.rows;
+    }
+
+    /// The state so far, as a checkpoint may have to say it; its rows are still sealed.
+    pub(crate) fn so_far(&self, mark: SegmentMark) -> (State, Rows) {
+        let mut state = State::of(mark, &self.index);
+        state.rows.clone_from(&self.rows.kept);
+        (state, self.rows.read.clone())
+    }
+
+    /// A segment begins, with this before it.
+    pub(crate) fn begin(&mut self, mark: &SegmentMark) {
+        self.index.marks.begin(Start {
+            segment: mark.segment,
+            generation: mark.generation,
+            groups: mark.counts.groups,
+            events: mark.counts.events,
+        });
     }
 
     /// Reads the records of a group; enters nothing.
@@ -240,14 +280,20 @@ impl Replay {
                     if table != tables::EVENT {
                         // A copy: the segment is not kept for the sake of a row.
                         let sealed = Bytes::copy_from_slice(&record.body);
-                        self.rows.insert(row, (record.place, sealed));
+                        self.rows.read.insert(row, (record.place, sealed));
                     }
                 }
                 RecordKind::Delete => {
                     let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
                     let row = (table, key.to_vec());
                     self.bad_rows.remove(&row);
-                    self.rows.remove(&row);
+                    self.rows.read.remove(&row);
+                    if table == CHECKPOINTS {
+                        self.index.forget_checkpoint(key);
+                    }
+                    if let Some(kept) = self.rows.kept.get_mut(&table) {
+                        kept.remove(key);
+                    }
                 }
             }
         }
@@ -281,7 +327,7 @@ impl Replay {
     }
 
     /// All of the journal was read: what was wrong with bodies has to be covered by now.
-    pub(crate) fn finish(self) -> Result<Built, Fault> {
+    pub(crate) fn finish(self) -> Result<(Index, Sources), Fault> {
         for (feed, bad, fault) in &self.bad_entries {
             let dropped = self.index.feeds.get(feed);
             let dropped = dropped.map(|feed| &feed.dropped[..]).unwrap_or_default();

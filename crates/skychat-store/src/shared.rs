@@ -6,11 +6,13 @@ use skychat_seal::StoreKey;
 use tracing::warn;
 
 use crate::ahead::Ahead;
+use crate::checkpoint::Checkpoints;
 use crate::deep::{DeepError, KeyValues};
 use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::index::Index;
 use crate::layout::StoreId;
+use crate::seek::OldMarks;
 
 /// Items of the tail that are forgotten at once.
 #[cfg(feature = "sled")]
@@ -31,23 +33,27 @@ pub(crate) struct Shared {
     pub(crate) key: StoreKey,
     pub(crate) store: StoreId,
     pub(crate) ahead: Ahead,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) old_marks: OldMarks,
     index: RwLock<Index>,
     deep: RwLock<Option<Deep>>,
 }
 
 impl Shared {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         disk: Box<dyn Disk>,
         key: StoreKey,
         store: StoreId,
-        ahead: Ahead,
+        checkpoints: Checkpoints,
         index: Index,
     ) -> Self {
         Shared {
             disk,
             key,
             store,
-            ahead,
+            ahead: Ahead::default(),
+            checkpoints,
+            old_marks: OldMarks::default(),
             index: RwLock::new(index),
             deep: RwLock::new(None),
         }

@@ -16,7 +16,10 @@ use crate::index::{Index, Place, RecordId, Tip};
 use crate::layout::{
     CRC_LEN, Counts, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, StoreId, head_sum,
 };
-use crate::record::{ContentMeta, ContentSeal, LIVES, is_own, put_row_meta, put_span, seal_row};
+use crate::record::{
+    CHECKPOINTS, ContentMeta, ContentSeal, LIVES, checkpoint_key, checkpoint_row, is_own,
+    put_row_meta, put_span, seal_row,
+};
 
 /// What a record means.
 enum Fact {
@@ -183,7 +186,57 @@ impl Stage {
         self.put(key, rng, LIVES, life.to_vec(), value, 0)
     }
 
-    fn put(
+    /// Adds the row that says what checkpoint there is of a segment.
+    pub(crate) fn push_checkpoint(
+        &mut self,
+        key: &StoreKey,
+        rng: &mut ChaCha20Rng,
+        segment: u32,
+        hash: &[u8; 32],
+    ) -> Result<(), Refused> {
+        let row = checkpoint_key(segment).to_vec();
+        self.put(key, rng, CHECKPOINTS, row, Zeroizing::new(hash.to_vec()), 0)
+    }
+
+    /// Takes that row away.
+    pub(crate) fn drop_checkpoint(&mut self, segment: u32) -> Result<(), Refused> {
+        self.delete(CHECKPOINTS, checkpoint_key(segment).to_vec(), 0)
+    }
+
+    fn delete(&mut self, table: TableId, key: Vec<u8>, event: u64) -> Result<(), Refused> {
+        self.add(
+            RecordKind::Delete,
+            event,
+            Fact::Delete { table, key },
+            |fact, out| {
+                if let Fact::Delete { table, key } = fact {
+                    put_row_meta(*table, key, out);
+                }
+            },
+            |_, _| Some(()),
+        )
+    }
+
+    /// How many records there are so far.
+    pub(crate) fn records(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Has the group stand behind others that were written since; they have no events.
+    pub(crate) fn rebase(&mut self, before: Counts) {
+        self.counts.chain = before.chain;
+        for record in &self.records {
+            let end = record.at.saturating_add(RECORD_LEN);
+            let meta_end = end.saturating_add(record.meta as usize);
+            let head = self.bytes.get(record.at..end).unwrap_or_default();
+            let meta = self.bytes.get(end..meta_end).unwrap_or_default();
+            self.counts.chain = self.counts.chain.step(head, meta);
+        }
+        self.counts.groups = before.groups;
+        self.counts.records = before.records.saturating_add(self.records.len() as u64);
+    }
+
+    pub(crate) fn put(
         &mut self,
         sealer: &StoreKey,
         rng: &mut ChaCha20Rng,
@@ -347,17 +400,7 @@ impl Stage {
             }
             Record::Delete { table, key, event } => {
                 let number = self.number(event);
-                self.add(
-                    RecordKind::Delete,
-                    number,
-                    Fact::Delete { table, key },
-                    |fact, out| {
-                        if let Fact::Delete { table, key } = fact {
-                            put_row_meta(*table, key, out);
-                        }
-                    },
-                    |_, _| Some(()),
-                )
+                self.delete(table, key, number)
             }
         }
     }
@@ -489,12 +532,17 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
                 key: key.clone(),
                 value: Some(value.to_vec()),
             });
-            if !is_own(table) && table != tables::EVENT {
+            if table == CHECKPOINTS {
+                index.checkpoints.extend(checkpoint_row(&key, &value));
+            } else if !is_own(table) && table != tables::EVENT {
                 index.put(table, key, value);
             }
             view
         }
         Fact::Delete { table, key } => {
+            if table == CHECKPOINTS {
+                index.forget_checkpoint(&key);
+            }
             index.delete(table, &key);
             is_event.then_some(EventView::Deleted { table, key })
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::error::{Damage, ReadError};
-use crate::index::{Mark, Place, RecordId};
+use crate::index::{Mark, Place, RecordId, Start};
 use crate::layout::{
-    CRC_LEN, Chain, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, head_sum,
-    segment_path,
+    CRC_LEN, Chain, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, SEGMENT_LEN,
+    head_sum, segment_path,
 };
 use crate::shared::Shared;
 
@@ -58,22 +58,33 @@ fn disk_error(segment: u32, offset: u64) -> impl FnOnce(std::io::Error) -> ReadE
 impl Walk {
     /// From a mark on, as far as the journal is committed now.
     pub(crate) fn new(shared: &Arc<Shared>, mark: Mark) -> Result<Self, ReadError> {
-        let last = shared.read().groups;
-        let mut walk = Walk {
+        let mut walk = Walk::nowhere(shared);
+        walk.jump(mark)?;
+        Ok(walk)
+    }
+
+    /// From the start of a segment on, up to group `last`.
+    pub(crate) fn within(shared: &Arc<Shared>, start: Start, last: u64) -> Result<Self, ReadError> {
+        let mut walk = Walk::nowhere(shared);
+        walk.last = walk.last.min(last);
+        walk.begin(start)?;
+        Ok(walk)
+    }
+
+    fn nowhere(shared: &Arc<Shared>) -> Self {
+        Walk {
             shared: Arc::clone(shared),
-            last,
+            last: shared.read().groups,
             segment: 0,
             generation: 0,
             length: 0,
             offset: 0,
             group_end: 0,
-            next: mark.record,
+            next: RecordId { group: 0, index: 0 },
             chain: None,
             window: Bytes::new(),
             window_at: 0,
-        };
-        walk.jump(mark)?;
-        Ok(walk)
+        }
     }
 
     /// From the last mark before a record on; `None`: there is none.
@@ -81,19 +92,36 @@ impl Walk {
         shared: &Arc<Shared>,
         record: RecordId,
     ) -> Result<Option<Self>, ReadError> {
-        let mark = shared.read().marks.before(record);
+        let mark = shared.mark_before(record)?;
         mark.map(|mark| Walk::new(shared, mark)).transpose()
     }
 
-    fn jump(&mut self, mark: Mark) -> Result<(), ReadError> {
-        self.segment = mark.segment;
-        self.generation = self.shared.read().marks.generation(mark.segment);
-        let length = self.shared.disk.len(&segment_path(mark.segment));
-        self.length = length.map_err(disk_error(mark.segment, mark.offset))?;
-        (self.offset, self.group_end) = (mark.offset, mark.group_end);
-        self.next = mark.record;
+    fn open(&mut self, segment: u32, generation: u32) -> Result<(), ReadError> {
+        (self.segment, self.generation) = (segment, generation);
+        let length = self.shared.disk.len(&segment_path(segment));
+        self.length = length.map_err(disk_error(segment, 0))?;
         (self.window, self.window_at) = (Bytes::new(), 0);
         self.chain = None;
+        Ok(())
+    }
+
+    /// Goes to the start of a segment: a group comes next.
+    fn begin(&mut self, start: Start) -> Result<(), ReadError> {
+        self.open(start.segment, start.generation)?;
+        self.offset = SEGMENT_LEN as u64;
+        self.group_end = self.offset;
+        self.next = RecordId {
+            group: start.groups,
+            index: 0,
+        };
+        Ok(())
+    }
+
+    fn jump(&mut self, mark: Mark) -> Result<(), ReadError> {
+        let generation = self.shared.read().marks.generation(mark.segment);
+        self.open(mark.segment, generation)?;
+        (self.offset, self.group_end) = (mark.offset, mark.group_end);
+        self.next = mark.record;
         if mark.record.index == 0 {
             // The header of the group stands right before its first record.
             let at = mark.offset.saturating_sub(GROUP_LEN as u64);
@@ -220,22 +248,27 @@ impl Walk {
         }))
     }
 
+    /// The header of a group, if it stands here.
+    fn group_header(&mut self, number: u64) -> Result<Option<GroupHeader>, ReadError> {
+        let bytes = self.bytes(self.offset, GROUP_LEN)?;
+        let header = bytes.and_then(|bytes| GroupHeader::decode(&bytes, self.offset).ok());
+        Ok(header.filter(|header| header.number == number))
+    }
+
     /// Goes to the next group; `false`: there is none.
     fn group(&mut self) -> Result<bool, ReadError> {
         let next = self.next.group.saturating_add(1);
         if self.next.group >= self.last {
             return Ok(false);
         }
-        let header = match self.bytes(self.offset, GROUP_LEN)? {
-            Some(bytes) => GroupHeader::decode(&bytes, self.offset).ok(),
-            None => None,
-        };
-        let Some(header) = header.filter(|header| header.number == next) else {
-            // The segment ends here.
-            let mark = self.shared.read().marks.behind_segment(self.segment);
-            let mark = mark.filter(|mark| mark.record.group == next);
-            self.jump(mark.ok_or_else(|| self.damaged(Damage::Group))?)?;
-            return Ok(true);
+        let header = loop {
+            if let Some(header) = self.group_header(next)? {
+                break header;
+            }
+            // The segment ends here; there may be one without groups behind it.
+            let start = self.shared.read().marks.behind_segment(self.segment);
+            let start = start.filter(|start| start.groups == self.next.group);
+            self.begin(start.ok_or_else(|| self.damaged(Damage::Group))?)?;
         };
         self.chain = Some(header.chain);
         self.offset = self.offset.saturating_add(GROUP_LEN as u64);
@@ -274,7 +307,7 @@ impl Locator {
         if let Some(found) = at.ok().and_then(|at| self.passed.get(at)) {
             return Ok(found.clone());
         }
-        let mark = self.shared.read().marks.before(record);
+        let mark = self.shared.mark_before(record)?;
         let mark = mark.ok_or(ReadError::Damaged {
             segment: 1,
             offset: 0,

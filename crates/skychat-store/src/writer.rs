@@ -10,10 +10,11 @@ use tracing::warn;
 
 use crate::ahead::{SegmentFiller, write_zeros};
 use crate::ballast::Ballast;
+use crate::checkpoint::{CheckpointMaker, State};
 use crate::disk::{Disk, is_full};
 use crate::error::WriteError;
 use crate::event::{Committed, Receipt, StoredEvent};
-use crate::index::RecordId;
+use crate::index::Start;
 use crate::layout::{
     Counts, FOOTER_MAGIC, HEAD_FILE, HEADER_MAGIC, HeadFile, JOURNAL, SEGMENT_LEN, SegmentMark,
     segment_path, store_prefix,
@@ -21,12 +22,16 @@ use crate::layout::{
 use crate::shared::Shared;
 use crate::stage::{Stage, record_size};
 
+mod carry;
+
 /// Bytes of records that the writer's thread puts into one group, unless one batch has more.
 pub const GROUP_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that a group can have at most.
 pub const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
-/// Records that a group can have at most.
-pub const MAX_GROUP_RECORDS: usize = u16::MAX as usize;
+/// Records that batches for one group have to be fewer than.
+pub const MAX_GROUP_RECORDS: usize = u16::MAX as usize - OWN_RECORDS;
+/// Records that the store may add to a group.
+const OWN_RECORDS: usize = 16;
 
 /// Small segments are whole blocks of this size.
 const BLOCK: u64 = 4096;
@@ -100,6 +105,10 @@ pub struct StoreWriter {
     pub(crate) head_made: bool,
     pub(crate) head_dirty: bool,
     pub(crate) poisoned: bool,
+    /// Secret rows are to be put again before anything else.
+    pub(crate) carry: bool,
+    /// Checkpoints that the one that is being journalled takes the place of.
+    pub(crate) stale: Vec<u32>,
     /// A group that found no room.
     pub(crate) waiting: Option<(Stage, Vec<Receipt>)>,
     pub(crate) ballast: Ballast,
@@ -149,10 +158,7 @@ impl StoreWriter {
     }
 
     fn finish(&mut self, mut stage: Stage, receipts: Vec<Receipt>) -> Result<Done, WriteError> {
-        let at = match self.place(stage.len()).and_then(|at| {
-            self.write(&mut stage, at)?;
-            Ok(at)
-        }) {
+        let at = match self.put_down(&mut stage) {
             Ok(at) => at,
             Err(error) if is_full(&error) => {
                 self.waiting = Some((stage, receipts));
@@ -163,24 +169,29 @@ impl StoreWriter {
                 return Err(WriteError::Failed(error));
             }
         };
+        let life = self.life.take();
+        if let Some(life) = life {
+            let mut index = self.shared.write();
+            let next = index.last_event().next();
+            index.lives.push((next, life));
+        }
+        let events = self.enter(stage, at);
+        self.named();
+        self.aim();
+        Ok((receipts, Committed::new(events)))
+    }
+
+    /// A group is on disk.
+    fn enter(&mut self, stage: Stage, at: At) -> Vec<StoredEvent> {
         self.counts = stage.counts();
         let shared = Arc::clone(&self.shared);
         let events = {
             let mut index = shared.write();
-            if let Some(life) = self.life.take() {
-                let record = RecordId {
-                    group: self.counts.groups,
-                    index: 0,
-                };
-                let next = index.last_event().next();
-                index.lives.push((record, next, life));
-            }
             index.bytes = index.bytes.saturating_add(stage.len() as u64);
             stage.enter(&mut index, at.segment, at.generation, at.offset)
         };
         self.write_head();
-        self.aim();
-        Ok((receipts, Committed::new(events)))
+        events
     }
 
     /// Makes sure that `HEAD` survives a loss of power: to be called once a second and at stop.
@@ -209,10 +220,18 @@ impl StoreWriter {
         let mut stage = Stage::new(self.counts, bytes.saturating_add(128));
         let mut receipts = Vec::with_capacity(batches.len());
         let index = self.shared.read();
-        if let (Some(life), true) = (self.life, records > 0) {
+        let name = self.shared.checkpoints.written();
+        // These are shorter than any limit.
+        if let (Some(life), true) = (self.life, records > 0 || name.is_some()) {
             let first = stage.last_event().next();
-            // It is shorter than any limit.
             let _ = stage.push_life(&self.shared.key, &mut self.rng, life.as_bytes(), first);
+        }
+        if let Some((segment, hash)) = name {
+            let _ = stage.push_checkpoint(&self.shared.key, &mut self.rng, segment, &hash);
+            self.stale = carry::stale(&index, segment);
+            for old in &self.stale {
+                let _ = stage.drop_checkpoint(*old);
+            }
         }
         for batch in batches {
             let before = stage.last_event();
@@ -233,26 +252,6 @@ impl StoreWriter {
             });
         }
         Ok((stage, receipts))
-    }
-
-    /// Finds room for a group: in this segment, or in the next.
-    fn place(&mut self, length: usize) -> io::Result<At> {
-        let needed = (length as u64).saturating_add(SEGMENT_LEN as u64);
-        if let Current::Open(at) = self.current {
-            if at.offset.saturating_add(needed) <= at.capacity {
-                return Ok(at);
-            }
-            self.close(at)?;
-        }
-        match self.current {
-            Current::Open(at) => Ok(at),
-            Current::Next { segment, .. } => {
-                let at = self.create(segment, needed)?;
-                self.write_head();
-                self.sync_head()?;
-                Ok(at)
-            }
-        }
     }
 
     /// Ends a segment that is full.
@@ -309,7 +308,7 @@ impl StoreWriter {
         if !ready.named {
             disk.sync_dir(JOURNAL)?;
         }
-        self.shared.grow(SEGMENT_LEN);
+        self.begin(segment);
         let at = At {
             segment,
             generation: 0,
@@ -319,6 +318,30 @@ impl StoreWriter {
         };
         self.current = Current::Open(at);
         Ok(at)
+    }
+
+    /// A segment has its header: the state there is what a checkpoint of it says.
+    fn begin(&mut self, segment: u32) {
+        let mark = self.mark(segment, 0);
+        {
+            let mut index = self.shared.write();
+            index.bytes = index.bytes.saturating_add(SEGMENT_LEN as u64);
+            index.marks.begin(Start {
+                segment,
+                generation: 0,
+                groups: self.counts.groups,
+                events: self.counts.events,
+            });
+        }
+        if self.shared.checkpoints.are_wanted() && segment > 1 {
+            let state = State::of(mark, &self.shared.read());
+            self.order(state);
+        }
+    }
+
+    /// Who makes checkpoints while this one writes.
+    pub fn checkpoint_maker(&self) -> CheckpointMaker {
+        CheckpointMaker::new(Arc::clone(&self.shared))
     }
 
     /// Who readies the next segment while this one is written to.
@@ -338,7 +361,10 @@ impl StoreWriter {
     }
 
     /// Writes the group, and syncs it. The place of the next one moves only if both went well.
-    fn write(&mut self, stage: &mut Stage, at: At) -> io::Result<()> {
+    fn write(&mut self, stage: &mut Stage) -> io::Result<At> {
+        let Current::Open(at) = self.current else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
         stage.seal(self.shared.store, at.segment, at.generation, at.offset);
         let end = at.offset.saturating_add(stage.len() as u64);
         // What is left there of a group that was cut goes with the same write.
@@ -362,7 +388,7 @@ impl StoreWriter {
             dirty: end,
             ..at
         });
-        Ok(())
+        Ok(at)
     }
 
     /// Writes `HEAD`. It is a lower bound, so it may fail.

@@ -160,6 +160,13 @@ impl Lane {
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Has the thread look whether there is something to do.
+    pub(super) fn wake(&self) {
+        // Not between its look and its sleep.
+        let _queue = self.queue();
+        self.more.notify_one();
+    }
 }
 
 /// Whatever ends the thread, nothing more is taken then.

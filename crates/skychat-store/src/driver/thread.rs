@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{MessageId, SpaceId};
 use skychat_proto::record::{Batch, tables};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::filler::FillerThread;
 use super::lane::{Closed, Lane, Lookup, Request, WriterHandle, take};
@@ -112,14 +112,14 @@ fn spawn(
     on_event: impl FnMut(Done) + Send + 'static,
 ) -> io::Result<WriterHandle> {
     let lane = Arc::new(Lane::default());
-    let filler = writer.filler();
+    let (filler, maker) = (writer.filler(), writer.checkpoint_maker());
     let worker = Worker {
         reader: StoreReader::new(Arc::clone(&writer.shared)),
         writer,
         lane: Arc::clone(&lane),
         on_event,
         head_synced: now(),
-        ahead: FillerThread::spawn(filler)?,
+        ahead: FillerThread::spawn(filler, maker, Arc::clone(&lane))?,
         behind,
         held: VecDeque::new(),
         full: false,
@@ -168,6 +168,13 @@ impl<F: FnMut(Done)> Worker<F> {
                 break;
             }
         }
+        // A checkpoint that was under way still gets its name.
+        self.ahead.end();
+        if self.writer.has_checkpoint()
+            && let Err(error) = self.writer.commit(Vec::new())
+        {
+            debug!(%error, "a checkpoint was not journalled");
+        }
         self.sync_head();
         drop(closed);
         drop((self.ahead, self.behind));
@@ -197,6 +204,9 @@ impl<F: FnMut(Done)> Worker<F> {
             }
             if queue.stop {
                 return None;
+            }
+            if self.writer.has_checkpoint() {
+                return Some(Vec::new());
             }
             if self.ballast.is_some_and(|due| due <= now()) {
                 drop(queue);
@@ -265,7 +275,7 @@ impl<F: FnMut(Done)> Worker<F> {
 
     fn commit(&mut self, group: Vec<Batch>) -> Result<(), Done> {
         let batches = group.len();
-        if batches == 0 {
+        if batches == 0 && !self.writer.has_checkpoint() {
             return Ok(());
         }
         let mut written = self.writer.commit(group);
@@ -283,7 +293,9 @@ impl<F: FnMut(Done)> Worker<F> {
             let mut queue = self.lane.queue();
             queue.batches = queue.batches.saturating_sub(batches);
         }
-        (self.on_event)(Done::Committed { receipts, events });
+        if batches > 0 {
+            (self.on_event)(Done::Committed { receipts, events });
+        }
         self.ahead.nudge();
         self.behind.nudge();
         if self.writer.is_full() {

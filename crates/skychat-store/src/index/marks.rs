@@ -1,11 +1,14 @@
-//! Where records stand, coarsely: one mark for about 16 KiB of journal.
+//! Where records stand, coarsely: one mark for about 16 KiB of journal, for the newest segments.
+//! Of all others it is known what stands before them; their marks are made when they are needed.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use super::RecordId;
 
 /// Bytes of journal from one mark to the next, if records are not larger.
 const STRIDE: u64 = 16 * 1024;
+/// Segments of which marks are kept as they are written.
+const RECENT: usize = 16;
 
 /// Where one record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,57 +23,125 @@ pub(crate) struct Mark {
     pub(crate) group_end: u64,
 }
 
-/// The marks of a journal: 40 bytes for every 16 KiB of it.
+impl Mark {
+    /// Whether a record stands so near behind this one that it needs no mark of its own.
+    pub(crate) fn is_near(&self, later: &Mark) -> bool {
+        self.segment == later.segment && later.offset < self.offset.saturating_add(STRIDE)
+    }
+}
+
+/// What stands before a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) segment: u32,
+    pub(crate) generation: u32,
+    /// How many groups.
+    pub(crate) groups: u64,
+    /// How many events.
+    pub(crate) events: u64,
+}
+
+/// Where to look for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Near {
+    /// From here on.
+    At(Mark),
+    /// In this segment, whose last group is `last`.
+    Within { start: Start, last: u64 },
+}
+
+/// The marks of a journal: 48 bytes for every 16 KiB of its newest segments, and 24 for every
+/// segment.
 #[derive(Debug)]
 pub(crate) struct Marks {
-    /// In the order of the journal.
-    marks: Vec<Mark>,
-    /// Of each segment with a mark.
-    generations: BTreeMap<u32, u32>,
+    /// Of every segment, in order.
+    starts: Vec<Start>,
+    /// In the order of the journal, of whole segments.
+    marks: VecDeque<Mark>,
+    /// Segments with marks.
+    marked: usize,
 }
 
 impl Marks {
     pub(crate) const fn new() -> Self {
         Marks {
-            marks: Vec::new(),
-            generations: BTreeMap::new(),
+            starts: Vec::new(),
+            marks: VecDeque::new(),
+            marked: 0,
         }
+    }
+
+    /// Notes a segment, the next of the journal.
+    pub(crate) fn begin(&mut self, start: Start) {
+        self.starts.push(start);
     }
 
     /// Notes a record, the next of the journal, if there is none near before it.
-    pub(crate) fn note(&mut self, mark: Mark, generation: u32) {
-        let near = self.marks.last().is_some_and(|last| {
-            last.segment == mark.segment && mark.offset < last.offset.saturating_add(STRIDE)
-        });
-        if !near {
-            self.generations.insert(mark.segment, generation);
-            self.marks.push(mark);
+    pub(crate) fn note(&mut self, mark: Mark) {
+        if self.marks.back().is_some_and(|last| last.is_near(&mark)) {
+            return;
         }
+        if self.marks.back().map(|last| last.segment) != Some(mark.segment) {
+            self.marked = self.marked.saturating_add(1);
+            if self.marked > RECENT {
+                self.forget_first();
+            }
+        }
+        self.marks.push_back(mark);
+    }
+
+    fn forget_first(&mut self) {
+        let first = self.marks.front().map(|mark| mark.segment);
+        while self.marks.front().map(|mark| mark.segment) == first {
+            if self.marks.pop_front().is_none() {
+                break;
+            }
+        }
+        self.marked = self.marked.saturating_sub(1);
     }
 
     pub(crate) fn generation(&self, segment: u32) -> u32 {
-        self.generations.get(&segment).copied().unwrap_or(0)
+        let at = self.starts.partition_point(|start| start.segment < segment);
+        let start = self.starts.get(at);
+        start.map_or(0, |start| start.generation)
     }
 
-    /// The last mark that is not behind a record.
-    pub(crate) fn before(&self, record: RecordId) -> Option<Mark> {
-        self.last_of(|mark| mark.record <= record)
+    /// The last mark that is not behind a record, or the segment in which it is.
+    pub(crate) fn before(&self, record: RecordId) -> Option<Near> {
+        let behind = |start: &Start| start.groups < record.group;
+        self.near(behind, |mark| mark.record <= record)
     }
 
-    /// The last mark that is not behind an event.
-    pub(crate) fn before_event(&self, event: u64) -> Option<Mark> {
-        self.last_of(|mark| mark.events < event)
+    /// The last mark that is not behind an event, or the segment in which it is.
+    pub(crate) fn before_event(&self, event: u64) -> Option<Near> {
+        let behind = |start: &Start| start.events < event;
+        self.near(behind, |mark| mark.events < event)
     }
 
-    /// The first mark of the first segment behind this one that has any.
-    pub(crate) fn behind_segment(&self, segment: u32) -> Option<Mark> {
-        let at = self.marks.partition_point(|mark| mark.segment <= segment);
-        self.marks.get(at).copied()
+    /// What follows a segment.
+    pub(crate) fn behind_segment(&self, segment: u32) -> Option<Start> {
+        let at = self
+            .starts
+            .partition_point(|start| start.segment <= segment);
+        self.starts.get(at).copied()
     }
 
-    fn last_of(&self, is_before: impl FnMut(&Mark) -> bool) -> Option<Mark> {
+    fn near(
+        &self,
+        starts_before: impl FnMut(&Start) -> bool,
+        is_before: impl FnMut(&Mark) -> bool,
+    ) -> Option<Near> {
+        let at = self.starts.partition_point(starts_before).checked_sub(1)?;
+        let start = *self.starts.get(at)?;
+        let first = self.marks.front().map(|mark| mark.segment);
+        if first.is_none_or(|first| start.segment < first) {
+            let next = self.starts.get(at.saturating_add(1))?;
+            let last = next.groups;
+            return Some(Near::Within { start, last });
+        }
         let after = self.marks.partition_point(is_before);
-        self.marks.get(after.checked_sub(1)?).copied()
+        let mark = self.marks.get(after.checked_sub(1)?).copied();
+        mark.map(Near::At)
     }
 }
 
@@ -89,6 +160,15 @@ mod tests {
         }
     }
 
+    fn start(segment: u32, groups: u64, events: u64) -> Start {
+        Start {
+            segment,
+            generation: segment + 4,
+            groups,
+            events,
+        }
+    }
+
     #[test]
     fn what_is_near_is_not_noted_again() {
         let mut marks = Marks::new();
@@ -98,20 +178,55 @@ mod tests {
             mark(1, 2, 1, 200 + STRIDE, 2),
             mark(2, 0, 2, 210, 2),
         ];
-        for one in all {
-            marks.note(one, one.segment + 4);
+        marks.begin(start(1, 0, 0));
+        for one in &all[..3] {
+            marks.note(*one);
         }
+        marks.begin(start(2, 1, 2));
+        marks.note(all[3]);
         let at = |group, index| marks.before(RecordId { group, index });
         assert_eq!(at(0, 9), None);
-        assert_eq!(at(1, 0), Some(all[0]));
-        assert_eq!(at(1, 1), Some(all[0]));
-        assert_eq!(at(1, 9), Some(all[2]));
-        assert_eq!(at(7, 0), Some(all[3]));
-        assert_eq!(marks.before_event(1), Some(all[0]));
-        assert_eq!(marks.before_event(2), Some(all[0]));
-        assert_eq!(marks.before_event(3), Some(all[3]));
-        assert_eq!(marks.behind_segment(1), Some(all[3]));
+        assert_eq!(at(1, 0), Some(Near::At(all[0])));
+        assert_eq!(at(1, 1), Some(Near::At(all[0])));
+        assert_eq!(at(1, 9), Some(Near::At(all[2])));
+        assert_eq!(at(7, 0), Some(Near::At(all[3])));
+        assert_eq!(marks.before_event(1), Some(Near::At(all[0])));
+        assert_eq!(marks.before_event(2), Some(Near::At(all[0])));
+        assert_eq!(marks.before_event(3), Some(Near::At(all[3])));
+        assert_eq!(marks.behind_segment(1), Some(start(2, 1, 2)));
         assert_eq!(marks.behind_segment(2), None);
         assert_eq!((marks.generation(2), marks.generation(3)), (6, 0));
+    }
+
+    #[test]
+    fn marks_of_old_segments_are_not_kept() {
+        let mut marks = Marks::new();
+        let count = u32::try_from(RECENT).unwrap() + 2;
+        // The first one was never read.
+        for segment in 1..=count {
+            let groups = u64::from(segment - 1) * 2;
+            marks.begin(start(segment, groups, groups));
+            if segment > 1 {
+                marks.note(mark(groups + 1, 0, segment, 224, groups));
+                marks.note(mark(groups + 2, 0, segment, 224 + STRIDE, groups + 1));
+            }
+        }
+        let within = |segment: u32| {
+            let groups = u64::from(segment - 1) * 2;
+            Some(Near::Within {
+                start: start(segment, groups, groups),
+                last: groups + 2,
+            })
+        };
+        let at = |group| marks.before(RecordId { group, index: 3 });
+        assert_eq!((at(1), at(2)), (within(1), within(1)));
+        assert_eq!((at(3), at(4)), (within(2), within(2)));
+        assert_eq!(at(5), Some(Near::At(mark(5, 0, 3, 224, 4))));
+        assert_eq!(marks.before_event(4), within(2));
+        assert_eq!(
+            marks.before_event(6),
+            Some(Near::At(mark(6, 0, 3, 224 + STRIDE, 5)))
+        );
+        assert_eq!(marks.marks.len(), RECENT * 2);
     }
 }

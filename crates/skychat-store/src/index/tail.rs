@@ -66,6 +66,12 @@ impl Tail {
         Tail::of(most)
     }
 
+    /// The same, from this group on.
+    pub(crate) const fn beginning_at(mut self, group: u64) -> Self {
+        self.from = group;
+        self
+    }
+
     const fn of(most: usize) -> Self {
         Tail {
             most,

@@ -18,14 +18,14 @@ impl StoreReader {
     /// [`ReadError`].
     pub fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<StoredEvent>, ReadError> {
         let first = from.get().max(1);
-        let (mark, last) = {
-            let index = self.index();
-            (index.marks.before_event(first), index.events)
-        };
+        let last = self.index().events;
         let left = last.saturating_add(1).saturating_sub(first);
         let count = usize::try_from(left).unwrap_or(limit).min(limit);
         let mut events = Vec::with_capacity(count);
-        let (Some(mark), true) = (mark, count > 0) else {
+        if count == 0 {
+            return Ok(events);
+        }
+        let Some(mark) = self.shared.mark_before_event(first)? else {
             return Ok(events);
         };
         let mut walk = Walk::new(&self.shared, mark)?;
@@ -126,7 +126,7 @@ impl StoreReader {
     /// The number with which the events of a life begin, whether or not it wrote any.
     pub fn first_of(&self, life: Incarnation) -> Option<EventSeq> {
         let index = self.index();
-        let found = index.lives.iter().find(|(.., of)| *of == life);
-        found.map(|(_, first, _)| *first)
+        let found = index.lives.iter().find(|(_, of)| *of == life);
+        found.map(|(first, _)| *first)
     }
 }

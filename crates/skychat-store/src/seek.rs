@@ -1,0 +1,123 @@
+//! Marks of segments that were not read at start, or long ago: made by walking through one
+//! segment when something in it is asked for, and kept for a while.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Damage, ReadError};
+use crate::index::{Mark, Near, RecordId, Start};
+use crate::shared::Shared;
+use crate::walk::Walk;
+
+/// Segments of which marks are kept: 4 GiB of journal, in about 12 MiB.
+const MAX_KEPT: usize = 64;
+
+/// The marks of one segment.
+#[derive(Debug)]
+struct Kept {
+    start: Start,
+    marks: Arc<[Mark]>,
+}
+
+/// Marks that were made, those that were used last behind the others.
+#[derive(Debug, Default)]
+pub(crate) struct OldMarks(Mutex<VecDeque<Kept>>);
+
+impl OldMarks {
+    fn get(&self, start: &Start) -> Option<Arc<[Mark]>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|kept| kept.start == *start)?;
+        let found = kept.remove(at)?;
+        let marks = Arc::clone(&found.marks);
+        kept.push_back(found);
+        Some(marks)
+    }
+
+    fn keep(&self, start: Start, marks: Arc<[Mark]>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another one may have been as quick.
+        kept.retain(|kept| kept.start.segment != start.segment);
+        while kept.len() >= MAX_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(Kept { start, marks });
+    }
+}
+
+impl Shared {
+    /// The last mark that is not behind a record; `None`: there is none.
+    pub(crate) fn mark_before(
+        self: &Arc<Self>,
+        record: RecordId,
+    ) -> Result<Option<Mark>, ReadError> {
+        let near = self.read().marks.before(record);
+        self.mark_of(near, |mark| mark.record <= record)
+    }
+
+    /// The last mark that is not behind an event; `None`: there is none.
+    pub(crate) fn mark_before_event(
+        self: &Arc<Self>,
+        event: u64,
+    ) -> Result<Option<Mark>, ReadError> {
+        let near = self.read().marks.before_event(event);
+        self.mark_of(near, |mark| mark.events < event)
+    }
+
+    fn mark_of(
+        self: &Arc<Self>,
+        near: Option<Near>,
+        is_before: impl FnMut(&Mark) -> bool,
+    ) -> Result<Option<Mark>, ReadError> {
+        let (start, last) = match near {
+            None => return Ok(None),
+            Some(Near::At(mark)) => return Ok(Some(mark)),
+            Some(Near::Within { start, last }) => (start, last),
+        };
+        let marks = match self.old_marks.get(&start) {
+            Some(marks) => marks,
+            None => {
+                let marks: Arc<[Mark]> = self.make_marks(start, last)?.into();
+                self.old_marks.keep(start, Arc::clone(&marks));
+                marks
+            }
+        };
+        let after = marks.partition_point(is_before);
+        let found = after.checked_sub(1).and_then(|at| marks.get(at)).copied();
+        // What its header says stands before it, so it has to be in it.
+        let missing = ReadError::Damaged {
+            segment: start.segment,
+            offset: 0,
+            what: Damage::Group,
+        };
+        found.map(Some).ok_or(missing)
+    }
+
+    fn make_marks(self: &Arc<Self>, start: Start, last: u64) -> Result<Vec<Mark>, ReadError> {
+        let mut walk = Walk::within(self, start, last)?;
+        let mut marks: Vec<Mark> = Vec::new();
+        let mut events = start.events;
+        loop {
+            let passed = match walk.next() {
+                // What stands before the damage is found all the same.
+                Err(ReadError::Damaged { .. }) if !marks.is_empty() => break,
+                passed => passed?,
+            };
+            let Some(passed) = passed else { break };
+            let place = passed.place;
+            let mark = Mark {
+                record: place.record,
+                events,
+                segment: place.segment,
+                offset: place.offset,
+                group_end: place.group_end,
+            };
+            if !marks.last().is_some_and(|last| last.is_near(&mark)) {
+                marks.push(mark);
+            }
+            if place.event != 0 {
+                events = events.saturating_add(1);
+            }
+        }
+        Ok(marks)
+    }
+}
