@@ -127,6 +127,12 @@ pub(crate) enum StoreCommand {
         #[arg(long)]
         accept_loss: bool,
     },
+    /// Write out all messages, a JSON document a line.
+    Export {
+        /// A file that is not there yet, or `-` for stdout.
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+    },
 }
 
 impl Flags {

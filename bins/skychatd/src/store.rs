@@ -2,7 +2,9 @@
 
 mod shown;
 
-use std::io::{IsTerminal, Write};
+use std::fs::OpenOptions;
+use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -10,7 +12,7 @@ use skychat_api::Code;
 use skychat_core::datadir;
 use skychat_core::upkeep::{self, Progress, UpkeepError};
 
-use self::shown::{ShownCheck, ShownRebuild};
+use self::shown::{ShownCheck, ShownExport, ShownRebuild};
 use crate::failure::Failure;
 use crate::flags::{Flags, StoreCommand};
 use crate::settings;
@@ -21,6 +23,7 @@ pub(crate) fn run(flags: &Flags, command: &StoreCommand) -> Result<(), Failure> 
     let dir = settings::data_dir(flags.data_dir.clone())?;
     match command {
         StoreCommand::Check => check(&dir, flags.json),
+        StoreCommand::Export { file } => export(&dir, file, flags.json),
         StoreCommand::Rebuild { accept_loss } => rebuild(&dir, *accept_loss, flags.json),
     }
 }
@@ -44,6 +47,43 @@ fn rebuild(dir: &Path, accept_loss: bool, json: bool) -> Result<(), Failure> {
     meter.clear();
     let done = done.map_err(failed)?;
     print(&ShownRebuild::of(&done), json)
+}
+
+fn export(dir: &Path, file: &Path, json: bool) -> Result<(), Failure> {
+    let mut meter = Meter::new("reading");
+    if file == Path::new("-") {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        // Without a meter: what is written may be on the same terminal.
+        return match upkeep::export(dir, &mut out, &mut |_| {}) {
+            // Whoever read it has gone.
+            Err(UpkeepError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            done => done.map(drop).map_err(failed),
+        };
+    }
+    let refused = |error: std::io::Error| {
+        let code = match error.kind() {
+            ErrorKind::AlreadyExists => Code::BadRequest,
+            _ => Code::StoreFailed,
+        };
+        Failure::new(code, format!("writing {}: {error}", file.display()))
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut out = BufWriter::new(options.open(file).map_err(refused)?);
+    let done = upkeep::export(dir, &mut out, &mut |progress| meter.show(progress));
+    meter.clear();
+    let synced = done.map_err(failed).and_then(|messages| {
+        out.get_ref().sync_all().map_err(refused)?;
+        Ok(messages)
+    });
+    match synced {
+        Ok(messages) => print(&ShownExport::of(file, messages), json),
+        Err(failure) => {
+            // A part of it is of no use.
+            let _ = std::fs::remove_file(file);
+            Err(failure)
+        }
+    }
 }
 
 fn failed(error: UpkeepError) -> Failure {

@@ -134,7 +134,8 @@ impl<'a> Gatherer<'a> {
                 let (table, key) = row_meta(&record.meta).ok_or(Damage::Record)?;
                 let key = key.to_vec();
                 self.bad_rows.remove(&(table, key.clone()));
-                Ok(Some(Record::Delete { table, key, event }))
+                let given = !is_own(table);
+                Ok(given.then_some(Record::Delete { table, key, event }))
             }
         }
     }

@@ -49,6 +49,7 @@
 //! ```
 
 mod ahead;
+mod archive;
 mod ballast;
 mod check;
 mod deep;
@@ -75,6 +76,7 @@ mod walk;
 mod writer;
 
 pub use ahead::SegmentFiller;
+pub use archive::{ArchiveError, ArchiveItem, ArchiveReader, ArchiveWriter, MAX_ARCHIVE_ITEM};
 pub use ballast::BALLAST;
 pub use check::{CheckOptions, CheckReport, IndexState, check, gather};
 pub use disk::{Disk, DiskFault, MemoryDisk};

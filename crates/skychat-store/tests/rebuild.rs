@@ -15,6 +15,8 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
+use skychat_proto::ids::{TableId, Timestamp};
+use skychat_proto::record::{ContentOf, Record};
 use skychat_store::*;
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -274,4 +276,115 @@ fn another_owner_or_key_is_no_damage() {
     let report = with(None, None).unwrap();
     assert!(report.is_whole());
     assert_eq!(report.owner, Some(ann().public()));
+}
+
+// -- archives ----------------------------------------------------------------------------------
+
+fn archived(files: &Files) -> Vec<u8> {
+    let disk = MemoryDisk::with_files(files.clone());
+    let store_key = key(9);
+    let options = CheckOptions {
+        store_key: Some(&store_key),
+        ..CheckOptions::default()
+    };
+    let (mut writer, mut out) = (ArchiveWriter::default(), Vec::new());
+    writer.start(&[1; 32], Timestamp::from_millis(7), &mut out);
+    gather::<OpenError>(&disk, options, &mut |_| {}, &mut |group| {
+        writer.group(&group, &mut out).unwrap();
+        Ok(())
+    })
+    .unwrap();
+    writer.end(&mut out);
+    out
+}
+
+/// Reads an archive in pieces of this size, into a new store.
+fn restored(bytes: &[u8], piece: usize) -> Result<Files, ArchiveError> {
+    let disk = MemoryDisk::new();
+    let options = OpenOptions {
+        incarnation: life(REBUILD),
+        ..options()
+    };
+    let mut rewriter = Rewriter::create(disk.clone(), options).unwrap();
+    let mut reader = ArchiveReader::default();
+    let (mut begun, mut ended) = (false, false);
+    for piece in bytes.chunks(piece) {
+        reader.push(piece);
+        while let Some(item) = reader.next()? {
+            assert!(!ended);
+            match item {
+                ArchiveItem::Start { seed, made } => {
+                    assert_eq!((*seed, made.as_millis()), ([1; 32], 7));
+                    begun = true;
+                }
+                ArchiveItem::Group(group) => {
+                    rewriter.write(group).map_err(|_| ArchiveError::Record)?
+                }
+                ArchiveItem::End => ended = true,
+            }
+        }
+    }
+    reader.finish()?;
+    assert!(begun && ended);
+    rewriter.finish().unwrap();
+    Ok(disk.files())
+}
+
+/// C44, JRN-8: a store that was archived is the same when it is restored, but for secret rows.
+#[test]
+fn an_archive_is_the_store_without_the_state_of_keys() {
+    let (files, said) = whole();
+    let bytes = archived(&files);
+    for piece in [1, 999, usize::MAX] {
+        let again = restored(&bytes, piece).unwrap();
+        let (found, _) = look(MemoryDisk::with_files(again)).unwrap();
+        assert_eq!(found, said);
+    }
+
+    let disk = MemoryDisk::new();
+    let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
+    let mut group = Author::new(ann()).batch(1, 3, 40);
+    // Between a range and its contents, so that these stand nearer to it afterwards.
+    let secret = put(TableId::new(130), "chain", "secret", false);
+    group.records.insert(1, secret);
+    for record in &mut group.records {
+        if let Record::Content {
+            of: ContentOf::Entry { back, .. },
+            ..
+        } = record
+        {
+            *back += 1;
+        }
+    }
+    writer.commit(vec![group]).unwrap();
+    let (with, _) = look(disk.clone()).unwrap();
+    assert_eq!(with.tables.len(), 1);
+    let again = restored(&archived(&disk.files()), 100).unwrap();
+    let (without, _) = look(MemoryDisk::with_files(again)).unwrap();
+    assert_eq!(without.tables.len(), 0);
+    assert_eq!(without.history.len(), with.history.len());
+    assert_eq!(without.ranges, with.ranges);
+}
+
+/// What is sealed around an archive finds every change; without it nothing panics, and what is
+/// cut is named.
+#[test]
+fn an_archive_that_was_cut_or_changed_is_no_archive() {
+    let (files, _) = whole();
+    let bytes = archived(&files);
+    for length in (0..bytes.len()).step_by(41) {
+        assert!(restored(&bytes[..length], 4096).is_err(), "{length}");
+    }
+    assert_eq!(
+        restored(&[&bytes[..], b"\x03\0\0\0\0"].concat(), 4096),
+        Err(ArchiveError::Order)
+    );
+    for at in (0..bytes.len()).step_by(67) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        let _ = restored(&changed, 4096);
+    }
+    let long = [&bytes[..45], b"\x02\xff\xff\xff\xff"].concat();
+    let found = 0xffff_ffff;
+    assert_eq!(restored(&long, 4096), Err(ArchiveError::TooLong { found }));
 }

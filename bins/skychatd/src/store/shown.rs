@@ -1,7 +1,7 @@
 //! What the `store` commands print: lines for people, or one JSON document.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use skychat_api::V1;
@@ -280,5 +280,29 @@ impl fmt::Display for ShownRebuild {
             write!(f, "; the damaged files are in {}", kept.display())?;
         }
         Ok(())
+    }
+}
+
+/// What an export wrote.
+#[derive(Serialize)]
+pub(crate) struct ShownExport {
+    v: V1,
+    file: PathBuf,
+    messages: String,
+}
+
+impl ShownExport {
+    pub(crate) fn of(file: &Path, messages: u64) -> Self {
+        Self {
+            v: V1,
+            file: file.into(),
+            messages: messages.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for ShownExport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages in {}", self.messages, self.file.display())
     }
 }

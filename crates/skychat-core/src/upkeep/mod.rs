@@ -1,8 +1,10 @@
 //! A data directory that is not in use: looked at, mended, written out.
 //!
 //! [`check`] reads all of it and alters nothing. [`rebuild`] makes the index again and, if that is
-//! asked for, a new store from what damage has left. All of it blocks, and takes as long as
-//! reading the journal does; each holds the lock of the directory meanwhile.
+//! asked for, a new store from what damage has left. [`export`] writes out what was said,
+//! [`back_up`] all that is needed to go on elsewhere, which [`restore`] makes a directory of. All of
+//! it blocks, and takes as long as reading the journal does; each holds the lock of the directory
+//! meanwhile.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -15,7 +17,9 @@
 //! # Ok::<(), upkeep::UpkeepError>(())
 //! ```
 
+mod backup;
 mod check;
+mod export;
 mod rebuild;
 pub(crate) mod swap;
 
@@ -28,8 +32,11 @@ use skychat_store::OpenError;
 use crate::datadir::{self, PrivateFileError, SecretFileError};
 use crate::journal::open_code;
 
+pub use backup::{Restored, back_up, restore};
 pub use check::{Checked, FileState, check};
+pub use export::export;
 pub use rebuild::{Rebuilt, rebuild};
+pub use skychat_seal::{BackupCost, BackupError};
 pub use skychat_store::{CheckReport, IndexState, Loss, Progress, Warning};
 
 /// Where the index is, in the data directory.
@@ -76,6 +83,27 @@ pub enum UpkeepError {
     /// A new store could not be written.
     #[error("the new store could not be written; the old one is as it was")]
     Write(#[source] skychat_store::WriteError),
+    /// Something stored could not be read.
+    #[error("a message could not be read")]
+    Read(#[source] crate::ReadError),
+    /// A directory that was used before is not restored over.
+    #[error("{} is in use by an identity already; nothing is restored over it", dir.display())]
+    Used {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A backup cannot be opened, or made.
+    #[error(transparent)]
+    Backup(BackupError),
+    /// What is in a backup is not what was written.
+    #[error("the backup is damaged")]
+    Archive(#[source] skychat_store::ArchiveError),
+    /// What was to be written elsewhere was not taken.
+    #[error("writing the output")]
+    Output(#[source] io::Error),
+    /// What was to be read from elsewhere was not given.
+    #[error("reading the backup")]
+    Input(#[source] io::Error),
     /// The system refused.
     #[error("could not {action} {}", path.display())]
     Io {
@@ -108,6 +136,12 @@ impl UpkeepError {
             UpkeepError::Damaged { .. } => Code::StoreDamaged,
             UpkeepError::Write(skychat_store::WriteError::Full(_)) => Code::StoreFull,
             UpkeepError::Write(_) => Code::StoreFailed,
+            UpkeepError::Read(error) => error.code(),
+            UpkeepError::Used { .. } => Code::StoreOwner,
+            UpkeepError::Backup(BackupError::WrongPassphrase) => Code::WrongPassphrase,
+            UpkeepError::Backup(_) | UpkeepError::Archive(_) => Code::BackupDamaged,
+            UpkeepError::Output(source) if crate::journal::is_full(source) => Code::StoreFull,
+            UpkeepError::Output(_) | UpkeepError::Input(_) => Code::StoreFailed,
             UpkeepError::Io { source, .. } if crate::journal::is_full(source) => Code::StoreFull,
             UpkeepError::Io { .. } => Code::StoreFailed,
         }
@@ -141,6 +175,16 @@ fn open_dir(dir: &Path) -> Result<datadir::DataDir, UpkeepError> {
         Ok(false) => Err(UpkeepError::NoDirectory { dir: dir.into() }),
         _ => datadir::DataDir::open_unfinished(dir).map_err(UpkeepError::DataDir),
     }
+}
+
+/// No rebuild waits to be finished.
+fn ended(dir: &Path) -> Result<(), UpkeepError> {
+    if swap::is_pending(dir) {
+        let dir = dir.into();
+        let unfinished = datadir::OpenError::Unfinished { dir };
+        return Err(UpkeepError::DataDir(unfinished));
+    }
+    Ok(())
 }
 
 /// A file that may be missing.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use skychat_identity::{PublicKey, keyfile};
+use skychat_identity::{PublicKey, SecretKey, keyfile};
 use skychat_proto::ids::Incarnation;
 use skychat_seal::StoreKey;
 use skychat_store::{
@@ -28,7 +28,7 @@ const LOOKS: u32 = 90_000;
 pub struct Rebuilt {
     /// What was found before; `None`: an earlier rebuild was finished.
     pub report: Option<CheckReport>,
-    /// Where the damaged files are; `None`: there was no damage, and the index was made again.
+    /// Where the damaged files are; `None`: there are none.
     pub kept: Option<PathBuf>,
 }
 
@@ -46,7 +46,7 @@ pub fn rebuild(
 ) -> Result<Rebuilt, UpkeepError> {
     let held = open_dir(dir)?;
     if swap::is_pending(dir) {
-        let kept = Some(swap::finish(dir)?);
+        let kept = swap::finish(dir)?;
         return Ok(Rebuilt { report: None, kept });
     }
     if !held.has_journal() {
@@ -96,11 +96,11 @@ pub fn rebuild(
     }
     Ok(Rebuilt {
         report: Some(report),
-        kept: Some(swap::commit(dir)?),
+        kept: swap::commit(dir)?,
     })
 }
 
-fn read_key(held: &DataDir) -> Result<StoreKey, UpkeepError> {
+pub(super) fn read_key(held: &DataDir) -> Result<StoreKey, UpkeepError> {
     let found = held.store_key_if_there().and_then(|found| {
         let path = held.path().join(crate::datadir::STORE_KEY);
         found.ok_or(SecretFileError::StoreKeyLost { path })
@@ -109,14 +109,26 @@ fn read_key(held: &DataDir) -> Result<StoreKey, UpkeepError> {
 }
 
 /// Whose directory it is, if it says so itself.
-fn owner(held: &DataDir) -> Result<Option<PublicKey>, UpkeepError> {
+pub(super) fn owner(held: &DataDir) -> Result<Option<PublicKey>, UpkeepError> {
+    Ok(identity_if_there(held)?.map(|secret| secret.public()))
+}
+
+/// The identity of the directory, which has to be in it.
+pub(super) fn identity(held: &DataDir) -> Result<SecretKey, UpkeepError> {
+    identity_if_there(held)?.ok_or_else(|| {
+        let path = held.path().join(IDENTITY_KEY);
+        UpkeepError::Identity(IdentityError::KeyFileLost { path })
+    })
+}
+
+fn identity_if_there(held: &DataDir) -> Result<Option<SecretKey>, UpkeepError> {
     let path = held.path().join(IDENTITY_KEY);
     let file = optional(read_private(&path, KEY_FILE_LIMIT));
     let Some(file) = file.map_err(|error| UpkeepError::Identity(error.into()))? else {
         return Ok(None);
     };
     match keyfile::decode(&file) {
-        Ok(secret) => Ok(Some(secret.public())),
+        Ok(secret) => Ok(Some(secret)),
         Err(source) => Err(UpkeepError::Identity(IdentityError::KeyFile {
             path,
             source,

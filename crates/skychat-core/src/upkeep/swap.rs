@@ -10,7 +10,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::{INDEX, UpkeepError};
-use crate::datadir::DIR_MODE;
+use crate::datadir::{DIR_MODE, IDENTITY_KEY};
 
 /// The new store, while it is written.
 const DRAFT: &str = "rebuild.new";
@@ -18,8 +18,9 @@ const DRAFT: &str = "rebuild.new";
 const READY: &str = "rebuild";
 /// In it: the name of the directory for the old files.
 const KEPT_AS: &str = "kept-as";
-/// What a store is made of, besides checkpoints.
-const PARTS: [&str; 2] = ["journal", "HEAD"];
+/// What is moved, besides checkpoints: the parts of a store, and last the identity that a backup
+/// brings.
+const PARTS: [&str; 3] = ["journal", "HEAD", IDENTITY_KEY];
 const CHECKPOINT: &str = "checkpoint-";
 /// Directories of old files there can be.
 const MAX_KEPT: u32 = 10_000;
@@ -42,8 +43,9 @@ pub(super) fn draft(dir: &Path) -> Result<PathBuf, UpkeepError> {
     Ok(draft)
 }
 
-/// The new store is whole and synced: it counts from here on. Gives where the old files are.
-pub(super) fn commit(dir: &Path) -> Result<PathBuf, UpkeepError> {
+/// The new store is whole and synced: it counts from here on. Gives where the old files are, if
+/// there were any.
+pub(super) fn commit(dir: &Path) -> Result<Option<PathBuf>, UpkeepError> {
     let draft = dir.join(DRAFT);
     let name = free_name(dir)?;
     let note = draft.join(KEPT_AS);
@@ -57,17 +59,14 @@ pub(super) fn commit(dir: &Path) -> Result<PathBuf, UpkeepError> {
 }
 
 /// Moves the new store to its place, as far as it is not there yet. Gives where the old files
-/// are.
-pub(super) fn finish(dir: &Path) -> Result<PathBuf, UpkeepError> {
+/// are, if there were any.
+pub(super) fn finish(dir: &Path) -> Result<Option<PathBuf>, UpkeepError> {
     let ready = dir.join(READY);
     let note = ready.join(KEPT_AS);
     let name = fs::read_to_string(&note).map_err(UpkeepError::io("read", &note))?;
     let kept = dir.join(&name);
-    if !kept.exists() {
-        make_dir(&kept)?;
-    }
     for part in checkpoints(dir)? {
-        rename(&dir.join(&part), &kept.join(&part))?;
+        keep(dir, &part, &kept)?;
     }
     for part in PARTS {
         let (new, place) = (ready.join(part), dir.join(part));
@@ -75,8 +74,7 @@ pub(super) fn finish(dir: &Path) -> Result<PathBuf, UpkeepError> {
             continue;
         }
         if place.exists() {
-            rename(&place, &kept.join(part))?;
-            sync(&kept)?;
+            keep(dir, part, &kept)?;
         }
         rename(&new, &place)?;
     }
@@ -88,11 +86,19 @@ pub(super) fn finish(dir: &Path) -> Result<PathBuf, UpkeepError> {
         }
         _ => {}
     }
-    sync(&kept)?;
     sync(dir)?;
     fs::remove_dir_all(&ready).map_err(UpkeepError::io("remove", ready))?;
     sync(dir)?;
-    Ok(kept)
+    Ok(kept.exists().then_some(kept))
+}
+
+/// Moves an old file to the directory for those.
+fn keep(dir: &Path, part: &str, kept: &Path) -> Result<(), UpkeepError> {
+    if !kept.exists() {
+        make_dir(kept)?;
+    }
+    rename(&dir.join(part), &kept.join(part))?;
+    sync(kept)
 }
 
 fn checkpoints(dir: &Path) -> Result<Vec<String>, UpkeepError> {
