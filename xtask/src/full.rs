@@ -28,6 +28,9 @@ const COMBINATIONS: &[(&str, &[&str])] = &[
     ("skychat-core", &["--no-default-features"]),
 ];
 
+/// Data directories that are damaged: 100 cuts and 500 changed bytes.
+const DAMAGED: u32 = 600;
+
 /// Runs `ci`, then everything that is too long for every change.
 pub(crate) fn run(seeds: u32) -> Result<()> {
     let mut steps = Steps::default();
@@ -61,6 +64,34 @@ pub(crate) fn run(seeds: u32) -> Result<()> {
             "-p",
             "skychat",
         ]))
+    })?;
+    steps.step("damage, every byte of a journal", || {
+        step::run(
+            cargo(&[
+                "test",
+                "--locked",
+                "--release",
+                "-p",
+                "skychat-store",
+                "--test",
+                "rebuild",
+            ])
+            .env("SKYCHAT_DAMAGE_ALL", "1"),
+        )
+    })?;
+    steps.step(&format!("damage, {DAMAGED} data directories"), || {
+        step::run(
+            cargo(&[
+                "test",
+                "--locked",
+                "--release",
+                "-p",
+                "skychatd",
+                "--test",
+                "damage",
+            ])
+            .env("SKYCHAT_DAMAGE_CASES", DAMAGED.to_string()),
+        )
     })?;
     steps.step(&format!("torture, {} kills", torture::LONG), torture::long)?;
     steps.step("demo", || {

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub(crate) mod backup;
 mod catch_up;
 mod conversations;
 mod demo;
@@ -32,6 +33,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
         Command::Conversations => conversations::run(&client(common)?, &mut screen).await,
         Command::Status => status::run(&client(common)?, &mut screen).await,
         Command::Keygen(keygen) => keygen::run(common, &keygen, &mut screen),
+        Command::Backup(backup) => backup::run(common, &backup, &mut screen),
         Command::Demo => demo::run(&mut screen).await,
     };
     outcome.and_then(|()| screen.flush())

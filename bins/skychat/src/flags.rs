@@ -12,10 +12,10 @@ use crate::target::Target;
 /// Skychat: talk to peers directly, end-to-end encrypted, addressed by public key.
 ///
 /// Most commands speak to the daemon (skychatd) of a data directory and find it there by
-/// themselves. `send --via`, `keygen` and `demo` work without one.
+/// themselves. `send --via`, `keygen`, `backup` and `demo` work without one.
 ///
 /// Exit codes: 0 done, 1 unexpected, 2 usage, 3 unknown, 4 no daemon or not reachable, 5 not in
-/// the asked state in time, 6 refused, 7 wrong key or token, 8 storage, 130 interrupted.
+/// the asked state in time, 6 refused, 7 wrong key, token or passphrase, 8 storage, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "skychat", version, max_term_width = 100)]
 pub(crate) struct Flags {
@@ -54,6 +54,10 @@ pub(crate) enum Command {
     Status,
     /// Make a new identity.
     Keygen(Keygen),
+    /// Keep a data directory in one file under a passphrase, or make one from such a file. No
+    /// daemon may run on it.
+    #[command(subcommand)]
+    Backup(Backup),
     /// Show in a few seconds what Skychat does: two nodes on this machine, in a temporary
     /// directory.
     Demo,
@@ -165,6 +169,28 @@ pub(crate) struct History {
     /// Only messages before this one, as --json names it.
     #[arg(long, value_name = "RECORD")]
     pub(crate) before: Option<RecordId>,
+}
+
+/// `skychat backup`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Write identity, contacts and history to a file that is not there yet.
+    Create(BackupFile),
+    /// Make the data directory, which is not there yet, from a backup.
+    Restore(BackupFile),
+}
+
+/// Which backup.
+#[derive(Debug, Args)]
+pub(crate) struct BackupFile {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Read the passphrase from this file, without its last line end. Without it the terminal is
+    /// asked.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
 }
 
 /// `skychat keygen`.

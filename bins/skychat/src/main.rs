@@ -32,6 +32,12 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: Flags) -> Result<(), Failure> {
+    if let Command::Backup(backup) = &flags.command {
+        // It asks the terminal and works on files: a Ctrl-C ends it as the system does.
+        let mut screen = screen::Screen::new(flags.common.json);
+        command::backup::run(&flags.common, backup, &mut screen)?;
+        return screen.flush();
+    }
     // One thread serves a client; the demo runs two nodes and has a runtime of its own.
     let runtime = match flags.command {
         Command::Demo => tokio::runtime::Builder::new_multi_thread()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::secret::Secret;
 use crate::settings::{Layer, Whitelist};
@@ -14,8 +14,11 @@ use crate::settings::{Layer, Whitelist};
 #[derive(Debug, Parser)]
 #[command(name = "skychatd", version, max_term_width = 100)]
 pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Where everything is kept: identity, journal, token, config.toml.
-    #[arg(long, value_name = "DIR", env = "SKYCHAT_DATA_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "SKYCHAT_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
     /// The daemon always runs by itself; accepted and changes nothing.
@@ -98,9 +101,38 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_level: Option<String>,
 
-    /// Log as JSON, and say where the daemon listens as one JSON document on stdout.
-    #[arg(long)]
+    /// Log as JSON, and say where the daemon listens as one JSON document on stdout. Of `store`
+    /// commands: print JSON.
+    #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// What to do instead of running.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look at, mend or write out the store of a data directory that no daemon uses.
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+/// `skychatd store`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Read everything: key files, HEAD, every segment and body, the mark of the index. Alters
+    /// nothing. Ends with 0 if all is in order, 8 if something is damaged.
+    Check,
+    /// Make the index again. If the store is damaged, say so and end with 8, or go on as asked.
+    Rebuild {
+        /// Make a new store from what damage has left; the damaged files are kept in damaged-N.
+        #[arg(long)]
+        accept_loss: bool,
+    },
+    /// Write out all messages, a JSON document a line.
+    Export {
+        /// A file that is not there yet, or `-` for stdout.
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+    },
 }
 
 impl Flags {

@@ -14,6 +14,7 @@ mod secret;
 mod settings;
 mod signals;
 mod start;
+mod store;
 mod whitelist;
 
 use std::io::Write;
@@ -26,7 +27,11 @@ use crate::flags::Flags;
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let json = flags.json;
-    match start::run(flags) {
+    let outcome = match flags.command.clone() {
+        Some(flags::Command::Store(command)) => store::run(&flags, &command),
+        None => start::run(flags),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let mut err = std::io::stderr().lock();

@@ -130,3 +130,214 @@ fn parts_of_two_directories_are_no_directory() {
     }
     assert!(start(&ann).is_ok());
 }
+
+/// What a text of the test below is, without what makes it long.
+fn short(texts: Vec<String>) -> Vec<String> {
+    let words = texts.iter().map(|text| text.split(' ').next().unwrap());
+    words.map(str::to_owned).collect()
+}
+
+/// Two nodes that talked; the directory of one, and the key of the other.
+fn talked(home: &Path) -> (std::path::PathBuf, String) {
+    let (ann, bob) = (home.join("ann"), home.join("bob"));
+    let first = Daemon::start(&ann, &[]);
+    let second = Daemon::start(&bob, &["--tcp-peer", &first.address()]);
+    let key = second.key();
+    // Long ones, so that there are several segments.
+    for n in 0..40 {
+        let long = format!("text-{n} {}", "x".repeat(20_000));
+        let (from, to) = if n % 2 == 0 {
+            (&first, &second)
+        } else {
+            (&second, &first)
+        };
+        let sent = from.cli(&["send", &to.key(), &long, "--wait=stored"]);
+        assert!(sent.status.success(), "{sent:?}");
+    }
+    drop(second);
+    // And two that are still owed.
+    for text in ["owed-1", "owed-2"] {
+        assert!(first.cli(&["send", &key, text]).status.success());
+    }
+    let (status, log, _) = first.stop();
+    assert!(status.success(), "{log}");
+    (ann, key)
+}
+
+/// Numbers that look drawn: SplitMix64.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % limit as u64) as usize
+    }
+}
+
+fn write_all(dir: &Path, files: &BTreeMap<String, Vec<u8>>) {
+    let _ = std::fs::remove_dir_all(dir);
+    for (name, bytes) in files {
+        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        let path = dir.join(name);
+        let mut folder = std::fs::DirBuilder::new();
+        folder
+            .recursive(true)
+            .mode(0o700)
+            .create(path.parent().unwrap())
+            .unwrap();
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+    }
+}
+
+/// F5: files are cut and single bytes changed. Whatever it is, the start has all data, or it is
+/// refused by name and a rebuild works; never is there less without a word.
+///
+/// `SKYCHAT_DAMAGE_CASES` and `SKYCHAT_SEED` say how many times and which; of six, one is a cut.
+#[test]
+fn f5_all_data_or_a_named_error_and_a_rebuild_that_works() {
+    let number = |name: &str, usual: u64| {
+        let given = std::env::var(name).ok();
+        given.map_or(usual, |text| text.parse().unwrap())
+    };
+    let (cases, seed) = (
+        number("SKYCHAT_DAMAGE_CASES", 24),
+        number("SKYCHAT_SEED", 1),
+    );
+    let home = tempfile::tempdir().unwrap();
+    let (ann, bob) = talked(home.path());
+    let mut whole = files(&ann);
+    whole.retain(|name, _| name != "ballast");
+    let all = {
+        let daemon = start(&ann).unwrap_or_else(|error| panic!("{error:?}"));
+        short(daemon.texts(&bob))
+    };
+    assert_eq!(all.len(), 42);
+    let used = |name: &str| whole[name].iter().any(|byte| *byte != 0);
+    assert!(used("journal/00000002.seg"), "several segments");
+    let groups: [&[&str]; 4] = [
+        &["journal/"],
+        &["HEAD"],
+        &["index/"],
+        &["identity.key", "store.key", "token"],
+    ];
+    let dir = home.path().join("damaged");
+    let (mut rebuilt, mut intact, mut named) = (0, 0, 0);
+    for case in 0..cases {
+        let mut draw = Draw(seed << 32 | case);
+        // Half of it in the journal.
+        let group = [0, 0, 0, 1, 2, 3][draw.below(6)];
+        let of_group = |name: &&String| groups[group].iter().any(|start| name.starts_with(start));
+        let names: Vec<&String> = whole
+            .keys()
+            .filter(of_group)
+            .filter(|name| !whole[*name].is_empty())
+            .collect();
+        let name = names[draw.below(names.len())].clone();
+        let mut changed = whole.clone();
+        let bytes = changed.get_mut(&name).unwrap();
+        // Where something was written; behind it are zeros.
+        let used = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(1, |last| last + 1);
+        let at = draw.below(used);
+        let cut = case % 6 == 0;
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= 1 << draw.below(8);
+        }
+        let what = format!(
+            "seed {seed}, case {case}: {name} {} {at}",
+            if cut { "cut to" } else { "changed at" }
+        );
+        write_all(&dir, &changed);
+
+        let checked = skychatd([
+            "store",
+            "check",
+            "--json",
+            "--data-dir",
+            dir.to_str().unwrap(),
+        ]);
+        match start(&dir) {
+            Ok(daemon) => {
+                assert_eq!(short(daemon.texts(&bob)), all, "{what}");
+                assert!(
+                    daemon.cli(&["send", &bob, "more"]).status.success(),
+                    "{what}"
+                );
+                assert_eq!(code(&checked), 0, "{what}: {checked:?}");
+                intact += 1;
+            }
+            Err((exit, said)) => {
+                assert_eq!(code(&checked), exit, "{what}: {said}: {checked:?}");
+                assert!(
+                    exit == 8 || (exit == 2 && name == "token"),
+                    "{what}: {said}"
+                );
+                if group == 3 {
+                    // Nothing can be made of it: the message says what to do.
+                    assert!(said.contains(&name), "{what}: {said}");
+                    assert!(
+                        said.contains("backup") || said.contains("remove it"),
+                        "{what}: {said}"
+                    );
+                    named += 1;
+                    continue;
+                }
+                mended(&dir, &bob, &all, &what);
+                rebuilt += 1;
+            }
+        }
+    }
+    assert!(
+        rebuilt > 0 && intact > 0 && (named > 0 || cases < 24),
+        "{rebuilt} {intact} {named}"
+    );
+}
+
+/// A rebuild that loses as little as it says, and a node that goes on.
+fn mended(dir: &Path, bob: &str, all: &[String], what: &str) {
+    let path = dir.to_str().unwrap();
+    let refused = skychatd(["store", "rebuild", "--data-dir", path]);
+    assert_eq!(code(&refused), 8, "{what}: {refused:?}");
+    let done = skychatd([
+        "store",
+        "rebuild",
+        "--accept-loss",
+        "--json",
+        "--data-dir",
+        path,
+    ]);
+    let done = json(&done);
+    let losses = done["store"]["losses"].as_array().unwrap();
+    assert!(!losses.is_empty(), "{what}: {done}");
+    let checked = skychatd(["store", "check", "--data-dir", path]);
+    assert_eq!(code(&checked), 0, "{what}: {checked:?}");
+    let daemon = start(dir).unwrap_or_else(|error| panic!("{what}: after a rebuild: {error:?}"));
+    assert!(
+        daemon.cli(&["send", bob, "more"]).status.success(),
+        "{what}"
+    );
+    let left = short(daemon.texts(bob));
+    let mut rest = all.iter();
+    let (last, before) = left.split_last().unwrap();
+    assert_eq!(last, ">more", "{what}");
+    for text in before {
+        assert!(
+            rest.any(|of| of == text),
+            "{what}: {text} is new, or not in order"
+        );
+    }
+}

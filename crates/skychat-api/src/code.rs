@@ -82,6 +82,8 @@ pub enum Code {
     Unauthorized,
     /// What answers at that address does not hold the key that was named, or broke the protocol.
     WrongKey,
+    /// A backup was made with another passphrase.
+    WrongPassphrase,
     /// Another process has the data directory.
     StoreLocked,
     /// The data directory belongs to another identity.
@@ -92,6 +94,8 @@ pub enum Code {
     StoreFull,
     /// The store could not be read or written.
     StoreFailed,
+    /// A backup that was changed or cut, or is none.
+    BackupDamaged,
     /// Interrupted by a signal.
     Interrupted,
 }
@@ -128,11 +132,13 @@ const TABLE: &[(Code, &str, u16, u8)] = &[
     (Code::Forbidden, "forbidden", 403, 6),
     (Code::Unauthorized, "unauthorized", 401, 7),
     (Code::WrongKey, "wrong_key", 502, 7),
+    (Code::WrongPassphrase, "wrong_passphrase", 403, 7),
     (Code::StoreLocked, "store_locked", 500, 8),
     (Code::StoreOwner, "store_owner", 500, 8),
     (Code::StoreDamaged, "store_damaged", 500, 8),
     (Code::StoreFull, "store_full", 507, 8),
     (Code::StoreFailed, "store_failed", 500, 8),
+    (Code::BackupDamaged, "backup_damaged", 500, 8),
     (Code::Interrupted, "interrupted", 500, 130),
 ];
 

@@ -26,15 +26,13 @@ use crate::StartError;
 use crate::builder::Place;
 use crate::datadir::DataDir;
 use crate::stop::StopError;
+use crate::upkeep::INDEX;
 
 /// Batches that are with the thread at once: one that is being synced, and two behind it, so that
 /// the disk never waits. More would only be smaller ones, with a signature, a range and an
 /// acknowledgement each: with three, a node under load takes an eighth more messages than with 64.
 const AHEAD: usize = 3;
 const _: () = assert!(AHEAD <= STORE_BATCHES);
-
-/// Where the index is, in the data directory.
-const INDEX: &str = "index";
 
 /// What the store says to the driver of the engine.
 pub(crate) enum StoreReply {
@@ -164,7 +162,7 @@ fn open_blocking(
     })
 }
 
-fn open_code(error: &OpenError) -> Code {
+pub(crate) fn open_code(error: &OpenError) -> Code {
     match error {
         OpenError::Owner { .. } => Code::StoreOwner,
         OpenError::Damaged { .. } | OpenError::StoreKey => Code::StoreDamaged,
@@ -173,7 +171,7 @@ fn open_code(error: &OpenError) -> Code {
     }
 }
 
-fn is_full(error: &std::io::Error) -> bool {
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded)
 }

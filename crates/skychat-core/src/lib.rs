@@ -51,6 +51,7 @@
 
 pub mod datadir;
 pub mod one_shot;
+pub mod upkeep;
 
 mod blame;
 mod builder;

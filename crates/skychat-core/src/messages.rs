@@ -131,6 +131,15 @@ impl Messages {
         }))
     }
 
+    /// How far a message has come by now.
+    pub(crate) fn now(&self, header: &Header) -> Result<Delivery, ReadError> {
+        if header.feed.author != self.own {
+            return Ok(Delivery::Stored { kept: self.kept });
+        }
+        let (feed, seq) = self.latest(header.message, header.feed, header.seq)?;
+        Ok(delivery(self.outcome(feed, seq)?))
+    }
+
     /// Where a message that was issued again stands now.
     fn latest(
         &self,
@@ -290,13 +299,7 @@ impl Messages {
         let mut messages = Vec::with_capacity(page.len());
         for stored in page.into_iter().rev() {
             let header = &stored.header;
-            let ours = header.feed.author == self.own;
-            let delivery = if ours {
-                let (feed, seq) = self.latest(header.message, header.feed, header.seq)?;
-                delivery(self.outcome(feed, seq)?)
-            } else {
-                Delivery::Stored { kept: self.kept }
-            };
+            let delivery = self.now(header)?;
             let content = stored.content.as_deref().map(Vec::as_slice);
             let message = self.message(header, content, delivery)?;
             messages.push(Message {

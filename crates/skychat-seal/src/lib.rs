@@ -56,6 +56,7 @@
 //! ```
 
 mod aead;
+mod backup;
 mod context;
 mod kdf;
 mod opener;
@@ -67,6 +68,10 @@ mod store_key;
 #[cfg(test)]
 mod vectors;
 
+pub use backup::{
+    BACKUP_CHUNK, BACKUP_HEADER_LEN, BACKUP_MAGIC, BACKUP_OVERHEAD, BACKUP_VERSION, BackupCost,
+    BackupError, BackupOpener, BackupSealer,
+};
 pub use context::{AAD_LEN, EntryAad, INFO_LEN, KeyId, SUITE_HPKE_X25519, SealInfo};
 pub use opener::{OPENER_CACHE, OpenError, Opener};
 pub use sealer::{BODY_OVERHEAD, MAX_AGE_MS, MAX_SEALED, SealError, Sealer, sealed_len};

@@ -28,6 +28,8 @@ pub enum Damage {
     Chain,
     /// Entries do not follow those before them.
     Range,
+    /// The entry of a content is not there.
+    Orphan,
     /// A row does not open.
     Row,
     /// The journal is shorter than `HEAD` says, or another one.
@@ -45,6 +47,7 @@ impl fmt::Display for Damage {
             Damage::Body => "a body is not what was written",
             Damage::Chain => "the running hash is another one",
             Damage::Range => "entries do not follow those before them",
+            Damage::Orphan => "the entry of a content is not there",
             Damage::Row => "a row does not open",
             Damage::Head => "the journal is shorter than HEAD says, or another one",
         })

@@ -12,6 +12,8 @@
 //!   machines go on from, [`Recovered`].
 //! - [`StoreWriter::commit`] writes batches as one group, with one sync. There is one writer.
 //! - [`StoreReader`] reads what is committed, from any thread.
+//! - [`check`] looks at a store, damaged or not, without opening it; [`gather`] gives what is left
+//!   of it, and a [`Rewriter`] makes a new store of that.
 //! - A [`Disk`] is where the files are: [`MemoryDisk`], or `FileDisk` with the feature `driver`,
 //!   which also has the thread that writes, one that readies segments and one for the index.
 //!
@@ -47,7 +49,9 @@
 //! ```
 
 mod ahead;
+mod archive;
 mod ballast;
+mod check;
 mod checkpoint;
 mod deep;
 mod disk;
@@ -55,22 +59,28 @@ mod disk;
 mod driver;
 mod error;
 mod event;
+mod gather;
 mod index;
 #[cfg(feature = "sled")]
 mod indexer;
 mod layout;
+mod loss;
 mod open;
 mod reader;
+mod rebuild;
 mod record;
 mod replay;
 mod seek;
 mod shared;
 mod stage;
+mod survey;
 mod walk;
 mod writer;
 
 pub use ahead::SegmentFiller;
+pub use archive::{ArchiveError, ArchiveItem, ArchiveReader, ArchiveWriter, MAX_ARCHIVE_ITEM};
 pub use ballast::BALLAST;
+pub use check::{CheckOptions, CheckReport, IndexState, check, gather};
 pub use checkpoint::CheckpointMaker;
 pub use disk::{Disk, DiskFault, MemoryDisk};
 #[cfg(feature = "sled")]
@@ -79,9 +89,13 @@ pub use driver::spawn_indexed_writer;
 pub use driver::{Done, FileDisk, QueueError, WriterHandle, spawn_writer};
 pub use error::{Damage, OpenError, ReadError, Refused, Warning, WriteError};
 pub use event::{Committed, EventView, Receipt, StoredConversation, StoredEvent, StoredMessage};
+pub use gather::{KeptGroup, KeptRecord};
 pub use index::{MAX_TAIL, MessageRef, RecordId, Tip};
+pub use loss::{Loss, MAX_LOSSES};
 pub use open::{OpenOptions, Recovered, Store};
 pub use reader::{StoreReader, StoreSize};
+pub use rebuild::{ReadOnly, Rewriter};
+pub use survey::Progress;
 pub use writer::{
     GROUP_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, SegmentSizes, StoreWriter, batch_size,
 };

@@ -30,16 +30,65 @@ pub(crate) struct Fault {
     pub(crate) what: Damage,
 }
 
-/// A record of a group whose heads are all valid.
-struct ReadRecord {
-    kind: RecordKind,
-    meta: Bytes,
-    body: Bytes,
-    body_is_good: bool,
-    place: Place,
+/// A record with a valid head.
+pub(crate) struct ReadRecord {
+    pub(crate) kind: RecordKind,
+    pub(crate) meta: Bytes,
+    pub(crate) body: Bytes,
+    pub(crate) body_is_good: bool,
+    pub(crate) place: Place,
 }
 
 impl ReadRecord {
+    /// The record at the start of `span`, the one with this number of a group that ends where
+    /// `span` does; with the bytes of its head, and where it ends. `None`: none that is valid
+    /// there.
+    pub(crate) fn read(
+        bytes: &Bytes,
+        span: Range<usize>,
+        header: &GroupHeader,
+        index: u16,
+    ) -> Option<(Self, [u8; RECORD_LEN], usize)> {
+        let (segment, at) = (header.segment, span.start);
+        let left = bytes.get(span.clone())?;
+        let head_bytes = left.first_chunk::<RECORD_LEN>()?;
+        let head = RecordHead::decode(head_bytes)?;
+        let meta_at = at.saturating_add(RECORD_LEN);
+        let meta_end = meta_at.saturating_add(head.meta as usize);
+        let body_at = meta_end.saturating_add(CRC_LEN);
+        let end = body_at.saturating_add(head.body as usize);
+        if end > span.end {
+            return None;
+        }
+        let meta = bytes.slice(meta_at..meta_end);
+        let sum = head_sum(segment, header.generation, at as u64, head_bytes, &meta);
+        if bytes.get(meta_end..body_at) != Some(&sum) {
+            return None;
+        }
+        let body = bytes.slice(body_at..end);
+        let record = ReadRecord {
+            kind: head.kind,
+            body_is_good: head.has_body(&body),
+            place: Place {
+                segment,
+                generation: header.generation,
+                offset: at as u64,
+                group_end: span.end as u64,
+                meta: head.meta,
+                body: head.body,
+                body_sum: head.body_sum,
+                record: RecordId {
+                    group: header.number,
+                    index,
+                },
+                event: head.event,
+            },
+            meta,
+            body,
+        };
+        Some((record, *head_bytes, end))
+    }
+
     fn fault(&self, what: Damage) -> Fault {
         Fault {
             segment: self.place.segment,
@@ -50,7 +99,7 @@ impl ReadRecord {
 
     /// The entries whose bodies are not what was written; `None` if one of them is never dropped
     /// (FEED-5), or there is no range.
-    fn bad_entries(&self, keys: &mut KeyCache) -> Option<(FeedId, Vec<Seq>)> {
+    pub(crate) fn bad_entries(&self, keys: &mut KeyCache) -> Option<(FeedId, Vec<Seq>)> {
         let range = RawRange::from_parts(self.meta.clone(), self.body.clone(), keys).ok()?;
         let mut bad = Vec::new();
         for (index, (row, body)) in range.entries().enumerate() {
@@ -66,7 +115,7 @@ impl ReadRecord {
 }
 
 /// A group whose heads are all valid.
-pub(crate) struct ReadGroup(Vec<ReadRecord>);
+pub(crate) struct ReadGroup(pub(crate) Vec<ReadRecord>);
 
 impl ReadGroup {
     /// A body that is not what was written, and which nothing in this group covers.
@@ -172,57 +221,23 @@ impl Replay {
         let mut at = span.start;
         let mut records = Vec::new();
         while at < span.end {
-            let fault = |what| Fault {
+            let invalid = || Fault {
                 segment,
                 offset: at as u64,
-                what,
+                what: Damage::Record,
             };
-            let invalid = || fault(Damage::Record);
-            let left = bytes.get(at..span.end).unwrap_or_default();
-            let head_bytes = left.first_chunk::<RECORD_LEN>().ok_or_else(invalid)?;
-            let head = RecordHead::decode(head_bytes).ok_or_else(invalid)?;
-            let meta_at = at.saturating_add(RECORD_LEN);
-            let meta_end = meta_at.saturating_add(head.meta as usize);
-            let body_at = meta_end.saturating_add(CRC_LEN);
-            let end = body_at.saturating_add(head.body as usize);
-            if end > span.end {
-                return Err(invalid());
-            }
-            let meta = bytes.slice(meta_at..meta_end);
-            let sum = head_sum(segment, header.generation, at as u64, head_bytes, &meta);
-            if bytes.get(meta_end..body_at) != Some(&sum) {
-                return Err(invalid());
-            }
-            if head.event != 0 {
+            let index = u16::try_from(records.len()).map_err(|_| invalid())?;
+            let record = ReadRecord::read(bytes, at..span.end, header, index);
+            let (record, head_bytes, end) = record.ok_or_else(invalid)?;
+            if record.place.event != 0 {
                 counts.events = counts.events.saturating_add(1);
-                if head.event != counts.events {
+                if record.place.event != counts.events {
                     return Err(invalid());
                 }
             }
-            let index = u16::try_from(records.len()).map_err(|_| invalid())?;
-            let body = bytes.slice(body_at..end);
-            records.push(ReadRecord {
-                kind: head.kind,
-                body_is_good: head.has_body(&body),
-                place: Place {
-                    segment,
-                    generation: header.generation,
-                    offset: at as u64,
-                    group_end: span.end as u64,
-                    meta: head.meta,
-                    body: head.body,
-                    body_sum: head.body_sum,
-                    record: RecordId {
-                        group: header.number,
-                        index,
-                    },
-                    event: head.event,
-                },
-                meta,
-                body,
-            });
-            counts.chain = counts.chain.step(head_bytes, &records_meta(&records));
+            counts.chain = counts.chain.step(&head_bytes, &record.meta);
             counts.records = counts.records.saturating_add(1);
+            records.push(record);
             at = end;
         }
         let whole = records.len() == header.records as usize && counts.chain == header.chain;
@@ -342,11 +357,4 @@ impl Replay {
         index.bytes = self.bytes;
         Ok((index, self.rows))
     }
-}
-
-fn records_meta(records: &[ReadRecord]) -> Bytes {
-    records
-        .last()
-        .map(|record| record.meta.clone())
-        .unwrap_or_default()
 }

@@ -48,8 +48,10 @@ fn run(disk: &TornDisk) -> Option<usize> {
 #[test]
 fn nothing_committed_is_lost_and_no_group_is_there_in_part() {
     let milestones = milestones();
-    for at in 0..operations() {
-        for seed in 0..6 {
+    let (operations, seeds) = (operations(), 8);
+    assert!(operations * seeds >= 500, "{operations} operations");
+    for at in 0..operations {
+        for seed in 0..seeds {
             let disk = TornDisk::with_files(Default::default(), Some(at));
             let committed = run(&disk);
             assert!(disk.is_dead());

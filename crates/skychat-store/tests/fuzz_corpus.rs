@@ -18,7 +18,11 @@ mod targets;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use targets::{CHANGED, Files, MADE, MENDED, genuine, store_open_arbitrary_files};
+use chacha20::ChaCha20Rng;
+use rand_core::SeedableRng;
+use skychat_proto::ids::Timestamp;
+use skychat_store::{ArchiveReader, ArchiveWriter, CheckOptions, MemoryDisk, OpenError, gather};
+use targets::{CHANGED, Files, MADE, MENDED, genuine, store_archive, store_open_arbitrary_files};
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/store_open_arbitrary_files")
@@ -132,6 +136,93 @@ fn the_corpus_replays() {
         files += 1;
     }
     assert!(files >= 20, "{files} files");
+}
+
+/// The archive of a small store, and what may be done to one.
+fn archives() -> Vec<(&'static str, Vec<u8>)> {
+    let key = skychat_seal::StoreKey::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+    let disk = MemoryDisk::with_files(genuine().files.clone());
+    let options = CheckOptions {
+        store_key: Some(&key),
+        ..CheckOptions::default()
+    };
+    let (mut writer, mut whole) = (ArchiveWriter::default(), Vec::new());
+    writer.start(&[1; 32], Timestamp::from_millis(7), &mut whole);
+    let start = whole.len();
+    gather::<OpenError>(&disk, options, &mut |_| {}, &mut |group| {
+        writer.group(&group, &mut whole).unwrap();
+        Ok(())
+    })
+    .unwrap();
+    writer.end(&mut whole);
+    let end = whole.len() - 21;
+    let item = |kind: u8, bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&[kind], &length[..], bytes].concat()
+    };
+    let record = |kind: u8, meta: &[u8], body: &[u8]| {
+        let length = u32::try_from(meta.len()).unwrap().to_be_bytes();
+        item(2, &[&[0; 8][..], &[kind], &length[..], meta, body].concat())
+    };
+    let with = |record: &[u8]| {
+        let mut counts = [0; 16];
+        (counts[7], counts[15]) = (1, 1);
+        [&whole[..start], record, &item(3, &[]), &item(4, &counts)].concat()
+    };
+    vec![
+        ("whole", whole.clone()),
+        ("start-only", whole[..start].to_vec()),
+        ("no-start", whole[start..].to_vec()),
+        ("no-end", whole[..end].to_vec()),
+        ("cut", whole[..end / 2].to_vec()),
+        ("longer", [&whole[..], &[0]].concat()),
+        (
+            "too-long",
+            [&whole[..start], &[2, 255, 255, 255, 255]].concat(),
+        ),
+        ("unknown-item", [&whole[..start], &item(9, b"?")].concat()),
+        ("row", with(&record(4, b"\x06bob", b"known"))),
+        ("secret-row", with(&record(4, b"\x82chain", b"secret"))),
+        ("own-row", with(&record(4, b"\xc8life", b"first"))),
+        ("no-range", with(&record(2, &[1, 0, 1, 0, 0], b"\0text"))),
+        ("drop-with-body", with(&record(3, &[0; 89], b"?"))),
+        ("unknown-kind", with(&record(6, b"", b""))),
+        ("other-counts", [&whole[..end], &item(4, &[0; 16])].concat()),
+    ]
+}
+
+#[test]
+fn the_corpus_of_archives_replays() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/store_archive");
+    if std::env::var_os("SKYCHAT_WRITE_VECTORS").is_some_and(|value| value == "1") {
+        fs::create_dir_all(&corpus).unwrap();
+        for (name, bytes) in archives() {
+            fs::write(corpus.join(name), bytes).unwrap();
+        }
+    }
+    let mut files = 0;
+    for file in fs::read_dir(corpus).unwrap() {
+        let data = fs::read(file.unwrap().path()).unwrap();
+        store_archive(&data);
+        for at in (0..data.len()).step_by(data.len() / 64 + 1) {
+            let mut changed = data.clone();
+            changed[at] ^= 1 << (at % 8);
+            store_archive(&changed);
+        }
+        files += 1;
+    }
+    assert!(files >= 15, "{files} files");
+    // Of those, two are archives; what is in the others is refused.
+    let read = |bytes: &[u8]| {
+        let mut reader = ArchiveReader::default();
+        reader.push(bytes);
+        while reader.next()?.is_some() {}
+        reader.finish()
+    };
+    for (name, bytes) in archives() {
+        let whole = ["whole", "row"].contains(&name);
+        assert_eq!(read(&bytes).is_ok(), whole, "{name}");
+    }
 }
 
 /// The genuine store passes through both ways of writing it down, so that what is changed starts from a whole one.

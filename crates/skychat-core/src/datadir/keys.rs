@@ -16,7 +16,7 @@ use super::mode::{self, PrivateFileError};
 use super::{IDENTITY_KEY, STORE_KEY, TOKEN};
 
 /// Most bytes of a key file that are read; more are damage, and need not be read to know.
-pub(super) const KEY_FILE_LIMIT: usize = 4096;
+pub(crate) const KEY_FILE_LIMIT: usize = 4096;
 
 /// Bytes of randomness in a token.
 const TOKEN_BYTES: usize = 32;
@@ -35,12 +35,11 @@ pub(super) fn create_identity(dir: &Path) -> Result<SecretKey, SecretFileError> 
 
 /// Reads `store.key`, or makes it if nothing was ever sealed under one.
 pub(super) fn store_key(dir: &Path, has_journal: bool) -> Result<StoreKey, SecretFileError> {
-    let path = dir.join(STORE_KEY);
-    if let Some(file) = read_if_there(&path)? {
-        return StoreKey::from_file_bytes(&file)
-            .map_err(|source| SecretFileError::StoreKey { path, source });
+    if let Some(key) = store_key_if_there(dir)? {
+        return Ok(key);
     }
     if has_journal {
+        let path = dir.join(STORE_KEY);
         return Err(SecretFileError::StoreKeyLost { path });
     }
     // Asked once before: a system without randomness is an error here, not a panic below.
@@ -48,6 +47,18 @@ pub(super) fn store_key(dir: &Path, has_journal: bool) -> Result<StoreKey, Secre
     let key = StoreKey::generate(&mut UnwrapErr(SysRng));
     mode::create(dir, STORE_KEY, &key.to_file_bytes())?;
     Ok(key)
+}
+
+/// Reads `store.key`, if it is there.
+pub(super) fn store_key_if_there(dir: &Path) -> Result<Option<StoreKey>, SecretFileError> {
+    let path = dir.join(STORE_KEY);
+    let Some(file) = read_if_there(&path)? else {
+        return Ok(None);
+    };
+    match StoreKey::from_file_bytes(&file) {
+        Ok(key) => Ok(Some(key)),
+        Err(source) => Err(SecretFileError::StoreKey { path, source }),
+    }
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, PrivateFileError> {

@@ -9,6 +9,7 @@
 //! | `control.json` | process and addresses of the running node |
 //! | `config.toml` | settings; the daemon reads it |
 //! | `HEAD`, `journal/`, `checkpoint-N`, `index/`, `blobs/`, `ballast` | the store's |
+//! | `rebuild.new/`, `rebuild/`, `damaged-N/` | of a rebuild or restore: the new store, and the old files |
 //!
 //! The directory has mode 0700 and its files 0600, whatever the umask. A directory or a secret
 //! that is open to others, or belongs to another user, is refused with the command that mends it.
@@ -26,7 +27,7 @@
 
 mod control;
 mod identity;
-mod keys;
+pub(crate) mod keys;
 mod lock;
 mod mode;
 
@@ -36,6 +37,8 @@ use skychat_api::{Code, ControlFile};
 use skychat_identity::SecretKey;
 use skychat_seal::StoreKey;
 
+use crate::upkeep;
+
 pub use control::{ControlError, Running};
 pub use identity::{
     CONFIG_LIMIT, IDENTITY_VARIABLE, IdentityError, IdentitySource, IdentitySources,
@@ -43,6 +46,7 @@ pub use identity::{
 };
 pub use keys::{SecretFileError, Token};
 pub use lock::LockError;
+pub(crate) use mode::create as create_private;
 pub use mode::{DIR_MODE, FILE_MODE, PrivateFileError, read_private, tighten_umask};
 
 /// Name of the file that is locked.
@@ -71,9 +75,19 @@ impl DataDir {
     ///
     /// # Errors
     /// [`OpenError::Lock`] if another process has it; [`OpenError::File`] if it, or a secret in
-    /// it, is open to others or belongs to somebody else.
+    /// it, is open to others or belongs to somebody else; [`OpenError::Unfinished`] if a rebuild of
+    /// its store was interrupted.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref();
+        let dir = DataDir::open_unfinished(path.as_ref())?;
+        if upkeep::swap::is_pending(&dir.path) {
+            let dir = dir.path.clone();
+            return Err(OpenError::Unfinished { dir });
+        }
+        Ok(dir)
+    }
+
+    /// The same, whether or not a rebuild of its store was interrupted.
+    pub(crate) fn open_unfinished(path: &Path) -> Result<Self, OpenError> {
         mode::open_dir(path)?;
         let lock = lock::Lock::take(path)?;
         for name in [IDENTITY_KEY, STORE_KEY, TOKEN] {
@@ -137,6 +151,11 @@ impl DataDir {
         keys::store_key(&self.path, self.has_journal())
     }
 
+    /// The key of the journal, if there is one.
+    pub(crate) fn store_key_if_there(&self) -> Result<Option<StoreKey>, SecretFileError> {
+        keys::store_key_if_there(&self.path)
+    }
+
     /// The token of the control surface: from `token`, which is made if it is missing.
     ///
     /// # Errors
@@ -162,7 +181,7 @@ impl DataDir {
     }
 
     /// Whether something was ever stored here. What cannot be looked at counts as being there.
-    fn has_journal(&self) -> bool {
+    pub(crate) fn has_journal(&self) -> bool {
         let there = |name: &str| self.path.join(name).try_exists().unwrap_or(true);
         let segments = match std::fs::read_dir(self.path.join("journal")) {
             Ok(mut entries) => entries.next().is_some(),
@@ -189,6 +208,15 @@ pub enum OpenError {
     /// It could not be locked.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// A rebuild of its store was interrupted.
+    #[error(
+        "{}: a rebuild of the store was interrupted; `skychatd store rebuild` finishes it",
+        dir.display()
+    )]
+    Unfinished {
+        /// The directory.
+        dir: PathBuf,
+    },
 }
 
 impl OpenError {
@@ -197,6 +225,7 @@ impl OpenError {
         match self {
             OpenError::File(error) => error.code(),
             OpenError::Lock(error) => error.code(),
+            OpenError::Unfinished { .. } => Code::StoreDamaged,
         }
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn open_or_create(path: &Path) -> Result<File, PrivateFileError> {
 
 /// Makes a file that is not there yet, on disk when this returns. Never overwrites: an existing
 /// file is [`PrivateFileError::Exists`].
-pub(super) fn create(dir: &Path, name: &str, content: &[u8]) -> Result<(), PrivateFileError> {
+pub(crate) fn create(dir: &Path, name: &str, content: &[u8]) -> Result<(), PrivateFileError> {
     let path = dir.join(name);
     let draft = write_draft(dir, name, content)?;
     // A second name for the finished file: this fails if the name is taken, where a rename would

@@ -38,3 +38,8 @@ fn seal_store_key_file() {
 fn seal_store_record() {
     replay("seal_store_record", targets::seal_store_record);
 }
+
+#[test]
+fn seal_backup_header() {
+    replay("seal_backup_header", targets::seal_backup_header);
+}

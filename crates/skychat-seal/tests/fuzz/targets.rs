@@ -2,7 +2,9 @@
 //! `fuzz/` runs them with a fuzzer, `main.rs` beside this file with the corpus.
 
 use skychat_identity::SecretKey;
-use skychat_seal::{EntryAad, Opener, SealInfo, StoreKey};
+use skychat_seal::{
+    BACKUP_HEADER_LEN, BackupError, BackupOpener, EntryAad, Opener, SealInfo, StoreKey,
+};
 
 /// A body that Ann sealed for Bob.
 const GENUINE_BODY: &[u8] = include_bytes!("../../../../fuzz/corpus/seal_open_body/genuine");
@@ -53,4 +55,30 @@ pub(crate) fn seal_store_record(data: &[u8]) {
     assert_eq!(opened.is_ok(), data == GENUINE_RECORD);
     let place = data.split_at(data.len() / 2);
     assert!(key.open(&[place.0, place.1], GENUINE_RECORD).is_err());
+}
+
+/// A file under the passphrase `passphrase`, at the least cost.
+const GENUINE_BACKUP: &[u8] = include_bytes!("../../../../fuzz/corpus/seal_backup_header/genuine");
+
+/// Of all headers with a cost that is small, the one that was written opens, and of all chunks behind it the one that
+/// was written.
+pub(crate) fn seal_backup_header(data: &[u8]) {
+    let (header, chunk) = data.split_at(data.len().min(BACKUP_HEADER_LEN));
+    // A cost within bounds may still be a gigabyte: more than a fuzzer has to spend a million times.
+    let cost = header.get(16..28);
+    if cost.is_some() && cost != GENUINE_BACKUP.get(16..28) {
+        return;
+    }
+    match BackupOpener::new(header, b"passphrase") {
+        Ok(opener) => {
+            let genuine = GENUINE_BACKUP.get(..BACKUP_HEADER_LEN);
+            assert_eq!(
+                Some(header),
+                genuine,
+                "nobody else has a check value that fits"
+            );
+            assert_eq!(opener.last(chunk).is_ok(), data == GENUINE_BACKUP);
+        }
+        Err(error) => assert!(!matches!(error, BackupError::Damaged { .. })),
+    }
 }

@@ -1,7 +1,9 @@
 //! Message ids in the index: sorted runs that are written once. Ids are random, so a tree with a
 //! key for each would be written all over for every message.
 
-use super::{DeepError, KeyValues, RECORD_BYTES, TAG, Tag, record_bytes, record_of};
+#[cfg(feature = "sled")]
+use super::record_bytes;
+use super::{DeepError, KeyValues, RECORD_BYTES, TAG, Tag, record_of};
 use crate::index::RecordId;
 
 /// Items of runs, many under one key.
@@ -24,15 +26,6 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    pub(crate) fn to_bytes(self) -> [u8; ITEM_BYTES] {
-        let mut bytes = [0; ITEM_BYTES];
-        let parts = self.tag.into_iter().chain(record_bytes(self.record));
-        for (to, from) in bytes.iter_mut().zip(parts) {
-            *to = from;
-        }
-        bytes
-    }
-
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (tag, record) = bytes.split_first_chunk::<TAG>()?;
         if record.len() != RECORD_BYTES {
@@ -65,6 +58,51 @@ impl Run {
         key
     }
 
+    /// From its key and value.
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        if key.len() != RUN_KEY || value.len() != 8 {
+            return None;
+        }
+        let (to, from) = groups_of(key)?;
+        Some(Run {
+            from,
+            to,
+            items: u64::from_be_bytes(*value.first_chunk()?),
+        })
+    }
+
+    fn find(self, index: &dyn KeyValues, tag: &Tag) -> Result<Option<RecordId>, DeepError> {
+        let mut last = [0xFF; ITEM_BYTES];
+        for (to, from) in last.iter_mut().zip(tag) {
+            *to = *from;
+        }
+        let (start, end) = (self.key_of(MESSAGES, &[]), self.key_of(MESSAGES, &last));
+        let mut found = None;
+        // The last chunk that does not begin behind it.
+        index.scan(&start, &end, true, &mut |_, value| {
+            found = items(value).find(|item| item.tag == *tag);
+            false
+        })?;
+        Ok(found.map(|item| item.record))
+    }
+}
+
+/// For the one who writes runs.
+#[cfg(feature = "sled")]
+impl Item {
+    pub(crate) fn to_bytes(self) -> [u8; ITEM_BYTES] {
+        let mut bytes = [0; ITEM_BYTES];
+        let parts = self.tag.into_iter().chain(record_bytes(self.record));
+        for (to, from) in bytes.iter_mut().zip(parts) {
+            *to = from;
+        }
+        bytes
+    }
+}
+
+/// For the one who writes them.
+#[cfg(feature = "sled")]
+impl Run {
     pub(crate) fn key(self) -> Vec<u8> {
         self.key_of(RUNS, &[])
     }
@@ -81,37 +119,9 @@ impl Run {
         )
     }
 
-    /// From its key and value.
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
-        if key.len() != RUN_KEY || value.len() != 8 {
-            return None;
-        }
-        let (to, from) = groups_of(key)?;
-        Some(Run {
-            from,
-            to,
-            items: u64::from_be_bytes(*value.first_chunk()?),
-        })
-    }
-
     /// Whether all groups of another one are in this one.
     pub(crate) const fn covers(self, other: Run) -> bool {
         self.from <= other.from && other.to <= self.to
-    }
-
-    fn find(self, index: &dyn KeyValues, tag: &Tag) -> Result<Option<RecordId>, DeepError> {
-        let mut last = [0xFF; ITEM_BYTES];
-        for (to, from) in last.iter_mut().zip(tag) {
-            *to = *from;
-        }
-        let (start, end) = (self.key_of(MESSAGES, &[]), self.key_of(MESSAGES, &last));
-        let mut found = None;
-        // The last chunk that does not begin behind it.
-        index.scan(&start, &end, true, &mut |_, value| {
-            found = items(value).find(|item| item.tag == *tag);
-            false
-        })?;
-        Ok(found.map(|item| item.record))
     }
 }
 

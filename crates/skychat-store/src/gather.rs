@@ -1,0 +1,274 @@
+//! What a journal says, record by record, so that it can be written again: all of it, or what is
+//! left of it after damage.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use skychat_identity::KeyCache;
+use skychat_proto::entry::Header;
+use skychat_proto::ids::{EntryId, EventSeq, FeedId, Incarnation, Seq, TableId};
+use skychat_proto::range::RawRange;
+use skychat_proto::record::{ContentOf, Record};
+use skychat_seal::StoreKey;
+use zeroize::Zeroizing;
+
+use crate::error::Damage;
+use crate::index::{Index, Tail, is_dropped};
+use crate::layout::RecordKind;
+use crate::loss::{Loss, Losses};
+use crate::record::{ContentMeta, ContentSeal, LIVES, is_own, open_row, row_meta, span};
+use crate::replay::ReadRecord;
+use crate::survey::Surveyed;
+
+/// A group of a journal, opened.
+#[derive(Debug, Default)]
+pub struct KeptGroup {
+    /// The life whose events begin with this group.
+    pub life: Option<Incarnation>,
+    /// What it says, in order.
+    pub records: Vec<KeptRecord>,
+}
+
+/// A record of a journal, opened.
+#[derive(Debug)]
+pub struct KeptRecord {
+    /// The number it has as an event; 0: it is none.
+    pub event: EventSeq,
+    /// What it says.
+    pub record: Record,
+}
+
+/// Where the ranges of one group went, with their headers.
+type Ranges = BTreeMap<u16, (usize, Vec<(Header, EntryId)>)>;
+
+/// What was said so far, and what of it is still in doubt.
+pub(crate) struct Gatherer<'a> {
+    /// Without it nothing is opened, and nothing given.
+    key: Option<&'a StoreKey>,
+    keys: KeyCache,
+    index: Index,
+    /// Bodies that a later drop has to cover.
+    bad_entries: Vec<(FeedId, Vec<Seq>, Loss)>,
+    /// Rows that a later one has to cover.
+    bad_rows: BTreeMap<(TableId, Vec<u8>), Loss>,
+    pub(crate) messages: u64,
+    pub(crate) events: u64,
+}
+
+impl<'a> Gatherer<'a> {
+    pub(crate) fn new(key: Option<&'a StoreKey>) -> Self {
+        Gatherer {
+            key,
+            keys: KeyCache::new(),
+            // How far feeds go and what was dropped of them; nothing that grows with messages.
+            index: Index::new(Tail::bounded(0)),
+            bad_entries: Vec::new(),
+            bad_rows: BTreeMap::new(),
+            messages: 0,
+            events: 0,
+        }
+    }
+
+    /// Takes in a group; gives what it says.
+    pub(crate) fn group(&mut self, group: Surveyed, losses: &mut Losses) -> KeptGroup {
+        let mut kept = KeptGroup::default();
+        let mut ranges = Ranges::new();
+        for record in group.records {
+            let event = EventSeq::new(record.place.event);
+            match self.record(&record, &mut kept, &mut ranges) {
+                Ok(Some(found)) => kept.records.push(KeptRecord {
+                    event,
+                    record: found,
+                }),
+                Ok(None) => {}
+                Err(what) => {
+                    losses.add(loss(&record, what));
+                    continue;
+                }
+            }
+            self.events = self.events.saturating_add((event != EventSeq::ZERO).into());
+        }
+        kept
+    }
+
+    fn record(
+        &mut self,
+        record: &ReadRecord,
+        kept: &mut KeptGroup,
+        ranges: &mut Ranges,
+    ) -> Result<Option<Record>, Damage> {
+        let event = record.place.event != 0;
+        match record.kind {
+            RecordKind::Entry => {
+                let range = self.range(record)?;
+                let headers = range.headers().collect();
+                ranges.insert(record.place.record.index, (kept.records.len(), headers));
+                Ok(Some(Record::Range { range }))
+            }
+            RecordKind::Content => self.content(record, kept.records.len(), ranges),
+            RecordKind::Drop => {
+                let (feed, from, to) = span(&record.meta, &mut self.keys).ok_or(Damage::Record)?;
+                self.index.add_drop(feed, from, to);
+                Ok(Some(Record::Drop { feed, from, to }))
+            }
+            RecordKind::Put => {
+                let (table, key) = row_meta(&record.meta).ok_or(Damage::Record)?;
+                let key = key.to_vec();
+                let Some(value) = self.row(record, table, &key)? else {
+                    return Ok(None);
+                };
+                if table == LIVES {
+                    kept.life = Incarnation::from_slice(&key);
+                }
+                if is_own(table) {
+                    return Ok(None);
+                }
+                Ok(Some(Record::Put {
+                    table,
+                    key,
+                    value: value.to_vec(),
+                    event,
+                }))
+            }
+            RecordKind::Delete => {
+                let (table, key) = row_meta(&record.meta).ok_or(Damage::Record)?;
+                let key = key.to_vec();
+                self.bad_rows.remove(&(table, key.clone()));
+                let given = !is_own(table);
+                Ok(given.then_some(Record::Delete { table, key, event }))
+            }
+        }
+    }
+
+    /// A range that goes on where its feed ends, without the bodies that are not what they were.
+    fn range(&mut self, record: &ReadRecord) -> Result<RawRange, Damage> {
+        // A copy: the segment is not kept for the sake of a range.
+        let body = Bytes::copy_from_slice(&record.body);
+        let range = RawRange::from_parts(record.meta.clone(), body, &mut self.keys)
+            .map_err(|_| Damage::Record)?;
+        let feed = range.feed();
+        let tip = self.index.tip(&feed);
+        if range.start() != tip.head || range.first_prev() != tip.hash {
+            return Err(Damage::Range);
+        }
+        let range = if record.body_is_good {
+            range
+        } else {
+            let (feed, bad) = record.bad_entries(&mut self.keys).ok_or(Damage::Body)?;
+            let whole = range.without_bodies(|seq, _| bad.contains(&seq));
+            self.bad_entries
+                .push((feed, bad, loss(record, Damage::Body)));
+            whole
+        };
+        let hash = range.headers().last().map_or(EntryId::ZERO, |(_, id)| id);
+        self.index.add_range(feed, range.end(), hash, record.place);
+        Ok(range)
+    }
+
+    fn content(
+        &mut self,
+        record: &ReadRecord,
+        at: usize,
+        ranges: &Ranges,
+    ) -> Result<Option<Record>, Damage> {
+        if !record.body_is_good {
+            return Err(Damage::Body);
+        }
+        let event = record.place.event != 0;
+        let meta = ContentMeta::decode(&record.meta, &mut self.keys).ok_or(Damage::Record)?;
+        let (author, space, message, entry, of) = match meta {
+            ContentMeta::Entry { back, row } => {
+                let range = record.place.record.index.checked_sub(back);
+                let (range, headers) = range
+                    .and_then(|range| ranges.get(&range))
+                    .ok_or(Damage::Orphan)?;
+                let (header, id) = headers.get(usize::from(row)).ok_or(Damage::Record)?;
+                let back = u16::try_from(at.saturating_sub(*range)).map_err(|_| Damage::Record)?;
+                let of = ContentOf::Entry { back, row, id: *id };
+                (
+                    header.feed.author,
+                    header.feed.space,
+                    header.message,
+                    *id,
+                    of,
+                )
+            }
+            ContentMeta::Draft {
+                author,
+                space,
+                message,
+            } => {
+                let of = ContentOf::Draft {
+                    author,
+                    space,
+                    message,
+                };
+                (author, space, message, EntryId::ZERO, of)
+            }
+        };
+        let is_message = matches!(of, ContentOf::Entry { .. });
+        let messages = self.messages.saturating_add(is_message.into());
+        let Some(key) = self.key else {
+            self.messages = messages;
+            return Ok(None);
+        };
+        let seal = ContentSeal {
+            author: &author,
+            space: &space,
+            message: &message,
+            entry: &entry,
+        };
+        let plaintext = seal.open(key, &record.body).ok_or(Damage::Body)?;
+        self.messages = messages;
+        Ok(Some(Record::Content {
+            of,
+            event,
+            plaintext,
+        }))
+    }
+
+    /// The value of a row; `None`: it is not what was written, and a later one may cover that.
+    fn row(
+        &mut self,
+        record: &ReadRecord,
+        table: TableId,
+        key: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Damage> {
+        let row = (table, key.to_vec());
+        if !record.body_is_good {
+            self.bad_rows.insert(row, loss(record, Damage::Body));
+            return Ok(None);
+        }
+        self.bad_rows.remove(&row);
+        let Some(store_key) = self.key else {
+            return Ok(None);
+        };
+        open_row(store_key, table, key, &record.body)
+            .map(Some)
+            .ok_or(Damage::Row)
+    }
+
+    /// All of it was read: what nothing covered is lost.
+    pub(crate) fn finish(self, losses: &mut Losses) {
+        for (feed, bad, loss) in self.bad_entries {
+            let dropped = self.index.feeds.get(&feed);
+            let dropped = dropped.map(|feed| &feed.dropped[..]).unwrap_or_default();
+            if !bad.iter().all(|seq| is_dropped(dropped, *seq)) {
+                losses.add(loss);
+            }
+        }
+        for loss in self.bad_rows.into_values() {
+            losses.add(loss);
+        }
+    }
+}
+
+fn loss(record: &ReadRecord, what: Damage) -> Loss {
+    Loss {
+        segment: record.place.segment,
+        offset: record.place.offset,
+        what,
+        groups: Some(0),
+        records: Some(1),
+    }
+}
