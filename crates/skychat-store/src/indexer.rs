@@ -17,6 +17,7 @@ use self::sled::SledIndex;
 use crate::ballast::MARGIN;
 use crate::deep::{DeepError, FollowError, Follower, IndexMark, KeyValues, KeyValuesMut};
 use crate::driver::now;
+use crate::error::ReadError;
 use crate::shared::Shared;
 
 /// Records that are entered at once.
@@ -100,6 +101,17 @@ impl Indexer {
                 Err(_) => DeepError("its thread panicked".to_owned()).into(),
             };
             self.shared.lose_deep(&DeepError(error.to_string()));
+            if let FollowError::Journal(ReadError::Damaged {
+                segment,
+                offset,
+                what,
+            }) = error
+            {
+                // Making it again would come to the same place.
+                error!(%error, "there is no index: what is older than the newest messages is not found");
+                self.shared.is_damaged(segment, offset, what);
+                return;
+            }
             warn!(
                 error = &error as &dyn std::error::Error,
                 "the index is made again"

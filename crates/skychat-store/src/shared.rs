@@ -1,6 +1,6 @@
 //! What the writer, readers and the index on disk share.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use skychat_seal::StoreKey;
 use tracing::warn;
@@ -9,7 +9,7 @@ use crate::ahead::Ahead;
 use crate::checkpoint::Checkpoints;
 use crate::deep::{DeepError, KeyValues};
 use crate::disk::Disk;
-use crate::error::ReadError;
+use crate::error::{Damage, ReadError};
 use crate::index::Index;
 use crate::layout::StoreId;
 use crate::seek::OldMarks;
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) old_marks: OldMarks,
     index: RwLock<Index>,
     deep: RwLock<Option<Deep>>,
+    /// Where the journal is damaged, if that is why there is no index.
+    damage: OnceLock<(u32, u64, Damage)>,
 }
 
 impl Shared {
@@ -56,6 +58,7 @@ impl Shared {
             old_marks: OldMarks::default(),
             index: RwLock::new(index),
             deep: RwLock::new(None),
+            damage: OnceLock::new(),
         }
     }
 
@@ -84,12 +87,24 @@ impl Shared {
             .as_ref()
             .filter(|deep| deep.group.saturating_add(1) >= from);
         let values = whole.map(|deep| Arc::clone(&deep.values));
-        values.map(Some).ok_or(ReadError::Indexing)
+        values.map(Some).ok_or_else(|| self.no_deep())
+    }
+
+    /// Why what is older is not found.
+    fn no_deep(&self) -> ReadError {
+        match self.damage.get() {
+            Some(&(segment, offset, what)) => ReadError::Damaged {
+                segment,
+                offset,
+                what,
+            },
+            None => ReadError::Indexing,
+        }
     }
 
     /// Whether some of what is older is not found for now.
     pub(crate) fn is_indexing(&self) -> bool {
-        self.deep(&self.read()).is_err()
+        matches!(self.deep(&self.read()), Err(ReadError::Indexing))
     }
 
     /// The index on disk is of no use: it will be made again.
@@ -105,6 +120,11 @@ impl Shared {
 /// For the one who makes the index on disk.
 #[cfg(feature = "sled")]
 impl Shared {
+    /// There will be no index: what it is made from is damaged here.
+    pub(crate) fn is_damaged(&self, segment: u32, offset: u64, what: Damage) {
+        let _ = self.damage.set((segment, offset, what));
+    }
+
     /// The index on disk goes up to this group.
     pub(crate) fn indexed(&self, values: &Arc<dyn KeyValues>, group: u64) {
         let deep = Deep {

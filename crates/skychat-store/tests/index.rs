@@ -417,3 +417,39 @@ fn a_start_from_a_checkpoint_finds_what_is_older() {
     assert_eq!(paged(&store.reader), truth.history);
     store.close();
 }
+
+/// JRN-5: an index that cannot be made for damage says so; it is not "being opened" for ever.
+#[test]
+fn a_damaged_journal_without_an_index_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut talk = Talk::new();
+    let store = open(dir.path());
+    for _ in 0..40 {
+        store.commit(talk.some(9));
+    }
+    store.close();
+    // The head of its first record.
+    let first = dir.path().join("journal/00000002.seg");
+    let mut bytes = fs::read(&first).unwrap();
+    bytes[138 + 86 + 10] ^= 1;
+    fs::write(&first, bytes).unwrap();
+    // Undamaged where the start reads, and with the index as it was: all is as before.
+    let store = open(dir.path());
+    store.whole();
+    store.close();
+
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let store = open(dir.path());
+    let told = || match store.reader.history(space(), None, usize::MAX) {
+        Err(ReadError::Indexing) => None,
+        other => Some(other),
+    };
+    until("a word on the damage", || told().is_some());
+    let error = told().unwrap().unwrap_err();
+    assert!(
+        matches!(error, ReadError::Damaged { segment: 2, .. }),
+        "{error}"
+    );
+    assert!(!store.reader.is_indexing());
+    store.close();
+}
