@@ -13,6 +13,9 @@ pub enum ReadError {
     /// The store could not read it.
     #[error("the store could not be read")]
     Store(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// What was read is not what was written.
+    #[error("the store is damaged: {0}; stop the node and run `skychatd store check`")]
+    Damaged(#[source] Arc<skychat_store::ReadError>),
     /// The index of older messages is being opened, or made from the journal.
     #[error("the index of older messages is being opened; try again shortly")]
     Indexing,
@@ -34,6 +37,7 @@ impl ReadError {
     pub fn code(&self) -> Code {
         match self {
             ReadError::Store(_) => Code::StoreFailed,
+            ReadError::Damaged(_) => Code::StoreDamaged,
             ReadError::Indexing => Code::IndexOpening,
             ReadError::Busy => Code::Busy,
             ReadError::Stopped => Code::Stopping,
@@ -50,6 +54,7 @@ pub(crate) fn store_failed(error: impl std::error::Error + Send + Sync + 'static
 pub(crate) fn unread(error: skychat_store::ReadError) -> ReadError {
     match error {
         skychat_store::ReadError::Indexing => ReadError::Indexing,
+        error @ skychat_store::ReadError::Damaged { .. } => ReadError::Damaged(Arc::new(error)),
         error => store_failed(error),
     }
 }

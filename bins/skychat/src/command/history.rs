@@ -1,7 +1,9 @@
 //! `skychat history`: what was said.
 
-use skychat_api::{History, V1};
-use skychat_client::{Client, HistoryQuery};
+use std::time::Duration;
+
+use skychat_api::{Code, History, V1};
+use skychat_client::{Client, ClientError, HistoryQuery};
 
 use super::listen::line;
 use crate::failure::Failure;
@@ -10,6 +12,10 @@ use crate::screen::Screen;
 
 /// Messages the daemon gives in one page at most.
 const PAGE: u32 = 256;
+
+/// How often a page is asked for that the daemon does not know yet, and how far apart: 10 s in all.
+const LOOKS: usize = 100;
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(
     client: &Client,
@@ -24,13 +30,12 @@ pub(super) async fn run(
     let mut left = history.limit;
     // The daemon gives pages; what was asked for may be several.
     while left > 0 {
-        let page = client
-            .history(HistoryQuery {
-                peer: history.peer.key,
-                before: all.before,
-                limit: Some(left.min(PAGE)),
-            })
-            .await?;
+        let query = HistoryQuery {
+            peer: history.peer.key,
+            before: all.before,
+            limit: Some(left.min(PAGE)),
+        };
+        let page = page(client, query).await?;
         left = left.saturating_sub(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
         all.messages.extend(page.messages);
         all.before = page.before;
@@ -52,4 +57,15 @@ pub(super) async fn run(
         screen.line(line(message))?;
     }
     Ok(())
+}
+
+/// A page; right after its start the daemon may need a moment to find what is older.
+async fn page(client: &Client, query: HistoryQuery) -> Result<History, ClientError> {
+    for _ in 1..LOOKS {
+        match client.history(query).await {
+            Err(error) if error.code() == Code::IndexOpening => tokio::time::sleep(PAUSE).await,
+            other => return other,
+        }
+    }
+    client.history(query).await
 }
