@@ -67,6 +67,13 @@ pub(crate) struct Place {
     pub(crate) event: u64,
 }
 
+impl Place {
+    /// Bytes of meta and body.
+    pub(crate) const fn size(&self) -> usize {
+        (self.meta as usize).saturating_add(self.body as usize)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Feed {
     pub(crate) tip: Tip,

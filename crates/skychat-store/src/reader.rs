@@ -85,10 +85,11 @@ impl StoreReader {
         let max_bytes = usize::try_from(max_bytes)
             .unwrap_or(MAX_RANGE_BYTES)
             .min(MAX_RANGE_BYTES);
-        let Some((blocks, dropped)) = self.blocks(&feed, from, max_entries)? else {
+        let to = from.saturating_add(max_entries as u64);
+        let Some((blocks, dropped)) = self.blocks(&feed, from, to, max_bytes)? else {
             return Ok(None);
         };
-        let mut keys = KeyCache::new();
+        let mut keys = KeyCache::knowing(feed.author);
         let mut parts: Vec<RawRange> = Vec::new();
         let (mut entries, mut bytes) = (0_usize, 0_usize);
         for block in &blocks {
@@ -141,12 +142,12 @@ impl StoreReader {
         let Some(seq) = position.last() else {
             return Ok(None);
         };
-        let found = self.blocks(&feed, seq.position(), 1)?;
+        let found = self.blocks(&feed, seq.position(), position, 0)?;
         let Some(place) = found.and_then(|(blocks, _)| blocks.first().copied()) else {
             return Ok(None);
         };
         let (head, _) = self.record(&place, false)?;
-        let range = bodiless(&head, &place, &mut KeyCache::new())?;
+        let range = bodiless(&head, &place, &mut KeyCache::knowing(feed.author))?;
         let found = range.headers().find(|(header, _)| header.seq == seq);
         let signature = range.signature();
         let signed = position == range.end() && signature.as_bytes().iter().any(|byte| *byte != 0);
@@ -268,13 +269,14 @@ impl StoreReader {
         Ok(range)
     }
 
-    /// Where ranges of a feed stand that end behind `from`, at most `most`, and what of the feed
-    /// was dropped; `None`: there is no such feed.
+    /// Where the ranges stand that entries from `from` to `to` are in, as far as `max_bytes` go, but
+    /// one at least, and what of the feed was dropped; `None`: there is no such feed.
     fn blocks(
         &self,
         feed: &FeedId,
         from: Position,
-        most: usize,
+        to: Position,
+        max_bytes: usize,
     ) -> Result<Option<(Vec<Place>, Spans)>, ReadError> {
         let (recent, dropped, older) = {
             let index = self.index();
@@ -284,36 +286,41 @@ impl StoreReader {
             if from >= held.tip.head {
                 return Ok(Some((Vec::new(), Vec::new())));
             }
-            let recent = index.tail.blocks(feed, from, most);
-            let first = recent.first().map_or(held.tip.head, |block| block.start);
-            let older = (first > from)
-                .then(|| self.shared.deep(&index).map(|deep| (deep, first)))
+            let recent = index.tail.blocks(feed, from, to);
+            let oldest = recent.first().map_or(held.tip.head, |block| block.start);
+            let older = (oldest > from)
+                .then(|| self.shared.deep(&index).map(|deep| (deep, oldest)))
                 .transpose()?;
             (recent, held.dropped.clone(), older)
         };
         let mut places = Vec::new();
-        if let Some((deep, first)) = older {
+        let mut bytes = 0_usize;
+        if let Some((deep, oldest)) = older {
             let Some(deep) = deep else {
                 return Ok(Some((Vec::new(), dropped)));
             };
-            let found = deep::blocks(&*deep, feed, from, most);
+            let found = deep::blocks(&*deep, feed, from, to.min(oldest));
             let found = found.map_err(|error| self.shared.lose_deep(&error))?;
             let mut locator = Locator::new(&self.shared);
             let mut end = from;
             for block in found {
-                places.push(locator.find(block.record)?.place);
+                let place = locator.find(block.record)?.place;
+                places.push(place);
                 end = block.end;
-                if end >= first {
+                bytes = bytes.saturating_add(place.size());
+                // The next one would not fit any more.
+                if end >= oldest || bytes > max_bytes {
                     break;
                 }
             }
-            if end < first && places.len() < most {
+            if end < to.min(oldest) && bytes <= max_bytes {
                 let error = DeepError("a range is missing".to_owned());
                 return Err(self.shared.lose_deep(&error));
             }
         }
-        places.extend(recent.iter().map(|block| block.place));
-        places.truncate(most);
+        if bytes <= max_bytes {
+            places.extend(recent.iter().map(|block| block.place));
+        }
         Ok(Some((places, dropped)))
     }
 }

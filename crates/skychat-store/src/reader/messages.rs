@@ -26,7 +26,7 @@ impl StoreReader {
         feed: FeedId,
         seq: Seq,
     ) -> Result<Option<(MessageId, Zeroizing<Vec<u8>>)>, ReadError> {
-        let found = self.blocks(&feed, seq.position(), 1)?;
+        let found = self.blocks(&feed, seq.position(), seq.position().saturating_add(1), 0)?;
         let Some(block) = found.and_then(|(blocks, _)| blocks.first().copied()) else {
             return Ok(None);
         };
