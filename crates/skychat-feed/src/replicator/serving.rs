@@ -113,7 +113,9 @@ impl Replicator {
         let top = feed.top().min(feed.durable);
         let end = serve.end.map_or(top, |end| end.min(top));
         if serve.next >= end {
-            let over = serve.end.is_some_and(|end| serve.next >= end) || !serve.follow;
+            // What is in memory and not yet on disk is still to be served: it was told, or will be.
+            let all = serve.next >= feed.top() && !serve.follow;
+            let over = serve.end.is_some_and(|end| serve.next >= end) || all;
             if over && serve.in_flight.is_empty() {
                 side.serve.remove(id);
             }
