@@ -1,6 +1,6 @@
 //! Ranges that come in: authorize, deduplicate, open, store (D7).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sha2::{Digest, Sha256};
 use skychat_direct::{EntryContext, precheck};
@@ -174,8 +174,12 @@ impl Engine {
         let mut contents: Vec<(u16, EntryId, Zeroizing<Vec<u8>>)> = Vec::new();
         let mut absent: Option<(Seq, Seq)> = None;
         let mut lives = Vec::new();
+        let mut clear = BTreeSet::new();
         let (mut bytes, mut row) = (0_u64, 0_u16);
         for (header, entry, body) in range.entries() {
+            if header.kind != Kind::Content {
+                clear.insert(header.seq);
+            }
             bytes = bytes.saturating_add(header.body_len.into());
             match (header.kind, body) {
                 (Kind::Open, Some(body)) if !own => {
@@ -208,10 +212,12 @@ impl Engine {
             }
             row = row.saturating_add(1);
         }
-        let range = if refused.is_empty() {
+        // What was opened is kept as content, what was refused is not kept: sealed bodies are of no
+        // use any more (JRN-3). What others were told by ourselves stays sealed to them.
+        let range = if own {
             range
         } else {
-            range.without_bodies(|seq| refused.iter().any(|(held, _)| *held == seq))
+            range.without_bodies(|seq| !clear.contains(&seq))
         };
         self.store_range(&range, contents);
         if own {
