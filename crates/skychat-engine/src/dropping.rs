@@ -1,7 +1,7 @@
 //! What is of no use any more: sealed bodies that are on the disk of whom they are for (JRN-3).
 
 use skychat_proto::ids::{FeedId, Position, Seq};
-use skychat_proto::record::Record;
+use skychat_proto::record::{Parts, Record};
 use skychat_proto::sync::Refusal;
 
 use crate::engine::Engine;
@@ -20,8 +20,15 @@ impl Engine {
         refused: &[(Seq, Refusal)],
     ) {
         for (from, to) in spans_without(from, head, refused.iter().map(|(seq, _)| *seq)) {
-            self.batches
-                .push(Record::Drop { feed, from, to }, DROP_BYTES);
+            self.batches.push(
+                Record::Drop {
+                    feed,
+                    from,
+                    to,
+                    parts: Parts::Bodies,
+                },
+                DROP_BYTES,
+            );
         }
     }
 }

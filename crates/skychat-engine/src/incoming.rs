@@ -11,7 +11,7 @@ use skychat_proto::ids::{BatchId, EntryId, LinkId, MessageId, Seq, SpaceId};
 use skychat_proto::limits::WINDOW_FEED_ENTRIES;
 use skychat_proto::open::{Open, WriterKind};
 use skychat_proto::record::tables::{self, Event, GapCause, Marks};
-use skychat_proto::record::{ContentOf, Record};
+use skychat_proto::record::{ContentOf, Record, Taken};
 use skychat_proto::sync::Refusal;
 use zeroize::Zeroizing;
 
@@ -126,18 +126,18 @@ impl Engine {
             .collect()
     }
 
-    pub(crate) fn found(&mut self, lookup: u64, found: Vec<Option<ContentHash>>) {
+    pub(crate) fn found(&mut self, lookup: u64, found: Vec<Option<Taken>>) {
         let Some(id) = self.lookups.remove(&lookup) else {
             return;
         };
         let Some(parked) = self.parked.remove(&id) else {
             return;
         };
-        let known: BTreeMap<MessageId, ContentHash> = parked
+        let known: BTreeMap<MessageId, Taken> = parked
             .asked
             .iter()
             .zip(found)
-            .filter_map(|(message, hash)| Some((*message, hash?)))
+            .filter_map(|(message, taken)| Some((*message, taken?)))
             .collect();
         // Another link may have brought the same meanwhile.
         if self.replicator.offer(parked.link, &parked.range) == Offer::Take {
@@ -160,12 +160,7 @@ impl Engine {
     }
 
     /// Judges the entries of a range that is next, and stores what is to be stored of it.
-    fn take(
-        &mut self,
-        link: LinkId,
-        range: VerifiedRange,
-        known: &BTreeMap<MessageId, ContentHash>,
-    ) {
+    fn take(&mut self, link: LinkId, range: VerifiedRange, known: &BTreeMap<MessageId, Taken>) {
         let id = range.feed();
         let own = id.author == self.me;
         let late = self.replicator.is_late(&id);
@@ -260,7 +255,7 @@ impl Engine {
         body: &[u8],
         marks: Marks,
         late: bool,
-        known: &BTreeMap<MessageId, ContentHash>,
+        known: &BTreeMap<MessageId, Taken>,
     ) -> Verdict {
         if let Err(cause) = precheck(header.feed.stream, header.suite, header.flags, body.len()) {
             return Verdict::Refused(cause);
@@ -278,14 +273,12 @@ impl Engine {
         let key = (header.feed.author, header.feed.space, header.message);
         let mut marks = marks;
         if header.flags.is_again() || late {
-            let before = self
-                .recent
-                .known
-                .get(&key)
-                .or_else(|| known.get(&header.message));
-            match before {
-                Some(before) if *before == hash => return Verdict::Duplicate,
-                Some(_) => marks = marks.with(Marks::ALTERED),
+            let recent = self.recent.known.get(&key).copied().map(Taken::Content);
+            match recent.or_else(|| known.get(&header.message).copied()) {
+                Some(Taken::Content(before)) if before == hash => return Verdict::Duplicate,
+                // Nobody knows any more what it said: it is what it claims to be.
+                Some(Taken::Dropped) => return Verdict::Duplicate,
+                Some(Taken::Content(_)) => marks = marks.with(Marks::ALTERED),
                 None => {}
             }
         }
