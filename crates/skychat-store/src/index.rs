@@ -16,6 +16,8 @@ pub(crate) use marks::{Mark, Marks, Near, Start};
 pub(crate) use tail::{Block, Tail};
 pub use tail::{MAX_TAIL, MessageRef};
 
+use crate::record::Span;
+
 /// A record, for as long as the store exists: the number of its group, and which record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
@@ -74,36 +76,53 @@ impl Place {
     }
 }
 
+/// Spans of a feed: in order, apart from each other.
+pub(crate) type Spans = Vec<(Position, Position)>;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Feed {
     pub(crate) tip: Tip,
-    /// Spans without bodies: in order, apart from each other.
-    pub(crate) dropped: Vec<(Position, Position)>,
+    /// Without bodies.
+    pub(crate) bodies: Spans,
+    /// Without contents.
+    pub(crate) contents: Spans,
 }
 
 impl Feed {
     pub(crate) const fn new() -> Self {
         Feed {
             tip: Tip::START,
-            dropped: Vec::new(),
+            bodies: Vec::new(),
+            contents: Vec::new(),
         }
     }
 
-    fn drop_span(&mut self, mut from: Position, mut to: Position) {
-        if from >= to {
-            return;
+    /// What is behind the head is not touched.
+    fn drop_span(&mut self, span: &Span) {
+        let to = span.to.min(self.tip.head);
+        if span.parts.has_bodies() {
+            add_span(&mut self.bodies, span.from, to);
         }
-        self.dropped.retain(|(start, end)| {
-            let apart = *end < from || *start > to;
-            if !apart {
-                from = from.min(*start);
-                to = to.max(*end);
-            }
-            apart
-        });
-        let at = self.dropped.partition_point(|(start, _)| *start < from);
-        self.dropped.insert(at, (from, to));
+        if span.parts.has_contents() {
+            add_span(&mut self.contents, span.from, to);
+        }
     }
+}
+
+fn add_span(spans: &mut Spans, mut from: Position, mut to: Position) {
+    if from >= to {
+        return;
+    }
+    spans.retain(|(start, end)| {
+        let apart = *end < from || *start > to;
+        if !apart {
+            from = from.min(*start);
+            to = to.max(*end);
+        }
+        apart
+    });
+    let at = spans.partition_point(|(start, _)| *start < from);
+    spans.insert(at, (from, to));
 }
 
 /// Whether an entry lies in one of the spans.
@@ -216,8 +235,16 @@ impl Index {
             .add_message(message, MessageRef { feed, seq, record });
     }
 
-    pub(crate) fn add_drop(&mut self, feed: FeedId, from: Position, to: Position) {
-        self.feed_mut(feed).drop_span(from, to);
+    pub(crate) fn add_drop(&mut self, span: &Span) {
+        if let Some(feed) = self.feeds.get_mut(&span.feed) {
+            feed.drop_span(span);
+        }
+    }
+
+    /// Whether what an entry says was dropped.
+    pub(crate) fn is_untold(&self, feed: &FeedId, seq: Seq) -> bool {
+        let feed = self.feeds.get(feed);
+        feed.is_some_and(|feed| is_dropped(&feed.contents, seq))
     }
 
     pub(crate) fn put(&mut self, table: TableId, key: Vec<u8>, value: Zeroizing<Vec<u8>>) {
@@ -253,16 +280,14 @@ mod tests {
 
     #[test]
     fn spans_are_joined() {
-        let mut feed = Feed::new();
+        let mut spans = Spans::new();
         let p = Position::new;
-        feed.drop_span(p(5), p(7));
-        feed.drop_span(p(1), p(2));
-        feed.drop_span(p(9), p(9));
-        feed.drop_span(p(7), p(9));
-        feed.drop_span(p(20), p(22));
-        assert_eq!(feed.dropped, [(p(1), p(2)), (p(5), p(9)), (p(20), p(22))]);
+        for (from, to) in [(5, 7), (1, 2), (9, 9), (7, 9), (20, 22)] {
+            add_span(&mut spans, p(from), p(to));
+        }
+        assert_eq!(spans, [(p(1), p(2)), (p(5), p(9)), (p(20), p(22))]);
         let dropped: Vec<u64> = (0..25)
-            .filter(|n| is_dropped(&feed.dropped, Seq::new(*n)))
+            .filter(|n| is_dropped(&spans, Seq::new(*n)))
             .collect();
         assert_eq!(dropped, [1, 5, 6, 7, 8, 20, 21]);
     }

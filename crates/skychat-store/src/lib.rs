@@ -55,6 +55,7 @@ mod check;
 mod checkpoint;
 mod deep;
 mod disk;
+mod doubts;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
@@ -88,7 +89,9 @@ pub use driver::spawn_indexed_writer;
 #[cfg(feature = "driver")]
 pub use driver::{Done, FileDisk, QueueError, WriterHandle, spawn_writer};
 pub use error::{Damage, OpenError, ReadError, Refused, Warning, WriteError};
-pub use event::{Committed, EventView, Receipt, StoredConversation, StoredEvent, StoredMessage};
+pub use event::{
+    Committed, EventView, Receipt, StoredContent, StoredConversation, StoredEvent, StoredMessage,
+};
 pub use gather::{KeptGroup, KeptRecord};
 pub use index::{MAX_TAIL, MessageRef, RecordId, Tip};
 pub use loss::{Loss, MAX_LOSSES};

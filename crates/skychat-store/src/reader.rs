@@ -14,7 +14,7 @@ use skychat_proto::range::{RangeBuilder, RawRange};
 
 use crate::deep::{self, DeepError};
 use crate::error::{Damage, ReadError};
-use crate::index::{Index, Place, Tip, is_dropped};
+use crate::index::{Index, Place, Spans, Tip, is_dropped};
 use crate::layout::{CRC_LEN, RECORD_LEN, RecordHead, head_sum, segment_path};
 use crate::record::without_bodies;
 use crate::shared::Shared;
@@ -291,7 +291,7 @@ impl StoreReader {
             let older = (oldest > from)
                 .then(|| self.shared.deep(&index).map(|deep| (deep, oldest)))
                 .transpose()?;
-            (recent, held.dropped.clone(), older)
+            (recent, held.bodies.clone(), older)
         };
         let mut places = Vec::new();
         let mut bytes = 0_usize;
@@ -334,9 +334,6 @@ fn bodiless(head: &[u8], place: &Place, keys: &mut KeyCache) -> Result<RawRange,
     RawRange::from_parts(without_bodies(head), Bytes::new(), keys)
         .map_err(|_| damaged(place, Damage::Record))
 }
-
-/// Spans of a feed.
-type Spans = Vec<(Position, Position)>;
 
 /// The front of a range that fits, under a signature of zeros. `None`: nothing fits, and that is
 /// no matter.

@@ -26,7 +26,7 @@ use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use skychat_proto::ids::*;
-use skychat_proto::record::Record;
+use skychat_proto::record::{Parts, Record};
 use skychat_store::*;
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -63,6 +63,7 @@ fn files() -> Files {
                 feed: ann.feed,
                 from: Position::new(1),
                 to: Position::new(3),
+                parts: Parts::Both,
             });
         }
         writer.commit(vec![batch]).unwrap();

@@ -17,6 +17,7 @@ const TIP: u8 = 2;
 const DROPPED: u8 = 3;
 const ROW: u8 = 4;
 const CONVERSATION: u8 = 5;
+const UNTOLD: u8 = 6;
 
 const TIP_LEN: usize = 1 + FEED_ID_LEN + 40;
 const DROPPED_LEN: usize = 1 + FEED_ID_LEN + 16;
@@ -37,11 +38,13 @@ impl State {
                 out.extend_from_slice(&feed.tip.head.get().to_be_bytes());
                 out.extend_from_slice(feed.tip.hash.as_bytes());
             }
-            for (from, to) in &feed.dropped {
-                out.push(DROPPED);
-                out.extend_from_slice(&id.to_bytes());
-                out.extend_from_slice(&from.get().to_be_bytes());
-                out.extend_from_slice(&to.get().to_be_bytes());
+            for (kind, spans) in [(DROPPED, &feed.bodies), (UNTOLD, &feed.contents)] {
+                for (from, to) in spans {
+                    out.push(kind);
+                    out.extend_from_slice(&id.to_bytes());
+                    out.extend_from_slice(&from.get().to_be_bytes());
+                    out.extend_from_slice(&to.get().to_be_bytes());
+                }
             }
         }
         for (space, found) in &self.spaces {
@@ -67,8 +70,8 @@ impl State {
 
     fn size(&self) -> usize {
         let feeds = self.feeds.values().map(|feed| {
-            let dropped = feed.dropped.len().saturating_mul(DROPPED_LEN);
-            dropped.saturating_add(TIP_LEN)
+            let spans = feed.bodies.len().saturating_add(feed.contents.len());
+            spans.saturating_mul(DROPPED_LEN).saturating_add(TIP_LEN)
         });
         let rows = self.rows.values().flatten().map(|(key, value)| {
             let length = key.len().saturating_add(value.len());
@@ -99,7 +102,7 @@ impl State {
         while fields.end().is_none() {
             match fields.u8()? {
                 TIP => state.read_tip(&mut fields, &mut keys)?,
-                DROPPED => state.read_dropped(&mut fields, &mut keys)?,
+                kind @ (DROPPED | UNTOLD) => state.read_dropped(kind, &mut fields, &mut keys)?,
                 ROW => state.read_row(&mut fields)?,
                 CONVERSATION => state.read_conversation(&mut fields)?,
                 _ => return None,
@@ -120,14 +123,23 @@ impl State {
         is_new.then_some(())
     }
 
-    fn read_dropped(&mut self, fields: &mut Fields<'_>, keys: &mut KeyCache) -> Option<()> {
+    fn read_dropped(
+        &mut self,
+        kind: u8,
+        fields: &mut Fields<'_>,
+        keys: &mut KeyCache,
+    ) -> Option<()> {
         let feed = read_feed(fields, keys)?;
         let (from, to) = (fields.u64()?, fields.u64()?);
         let held = self.feeds.entry(feed).or_insert_with(Feed::new);
+        let spans = match kind {
+            DROPPED => &mut held.bodies,
+            _ => &mut held.contents,
+        };
         // In order, and apart from each other.
-        let before = held.dropped.last().map(|(_, to)| to.get());
+        let before = spans.last().map(|(_, to)| to.get());
         let is_behind = before.is_none_or(|before| before < from);
-        held.dropped.push((Position::new(from), Position::new(to)));
+        spans.push((Position::new(from), Position::new(to)));
         (is_behind && from < to).then_some(())
     }
 

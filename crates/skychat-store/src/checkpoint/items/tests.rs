@@ -53,6 +53,12 @@ fn dropped(n: u8, from: u64, to: u64) -> Vec<u8> {
     out
 }
 
+fn untold(n: u8, from: u64, to: u64) -> Vec<u8> {
+    let mut out = dropped(n, from, to);
+    out[0] = UNTOLD;
+    out
+}
+
 fn conversation(n: u8, messages: u64, group: u64) -> Vec<u8> {
     let mut out = vec![CONVERSATION];
     out.extend_from_slice(&[n; 32]);
@@ -83,6 +89,8 @@ fn what_cannot_be_is_refused() {
         dropped(1, 2, 3),
         dropped(1, 4, 6),
         dropped(2, 0, 9),
+        untold(1, 3, 5),
+        untold(3, 1, 2),
         conversation(1, 5, 100),
         life(1, 1),
         life(2, 1),
@@ -104,7 +112,10 @@ fn what_cannot_be_is_refused() {
         (dropped(1, 4, 6), "a span twice"),
         (dropped(1, 6, 7), "a span that joins the one before"),
         (dropped(1, 1, 2), "spans out of order"),
+        (untold(1, 3, 5), "a span of contents twice"),
+        (untold(1, 2, 3), "spans of contents out of order"),
         (dropped(4, 3, 3), "an empty span"),
+        (untold(4, 3, 3), "an empty span of contents"),
         (dropped(4, 3, 2), "a span that ends before it begins"),
         (conversation(1, 5, 100), "a conversation twice"),
         (conversation(2, 0, 100), "a conversation without messages"),
@@ -125,7 +136,7 @@ fn what_cannot_be_is_refused() {
         (row(6, b"bob", b"again"), "a row twice"),
         (vec![1, 0, 0, 0, 1, 0, 0, 0, 1], "a generation"),
         (vec![0], "type 0"),
-        (vec![6], "type 6"),
+        (vec![7], "type 7"),
         (vec![ROW, 6, 0, 0, 0, 2, 1], "a key that is cut"),
         (vec![ROW, 6, 0, 0, 0, 1, 1, 0, 0], "a length that is cut"),
         (vec![ROW, 6, 0xFF, 0xFF, 0xFF, 0xFF], "a key past the end"),
@@ -168,7 +179,8 @@ proptest! {
             for (gap, length) in spans {
                 let from = Position::new(at + gap);
                 at += gap + length;
-                held.dropped.push((from, Position::new(at)));
+                held.bodies.push((from, Position::new(at)));
+                held.contents.push((from, Position::new(at)));
             }
         }
         for ((table, key), value) in rows {
