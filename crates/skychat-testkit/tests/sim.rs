@@ -113,6 +113,13 @@ fn hostile() {
     run(Class::Hostile, 150);
 }
 
+/// Machines that are resumed with an older memory: what they wrote twice ends where both agree, and they go on in a new
+/// life.
+#[test]
+fn snapshot() {
+    run(Class::Snapshot, 150);
+}
+
 #[test]
 fn all() {
     run(Class::All, 150);
@@ -120,7 +127,7 @@ fn all() {
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
-    for class in [Class::Restart, Class::All] {
+    for class in [Class::Restart, Class::Snapshot, Class::Hostile, Class::All] {
         for seed in 0..5 {
             let plan = Plan::draw(class, seed);
             assert_eq!(play(&plan).1, play(&plan).1);

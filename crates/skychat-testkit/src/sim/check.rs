@@ -93,6 +93,7 @@ impl SimNet {
             self.acknowledged_is_held(node, seen, &mut verdict);
             self.no_false_alarm(class, node, seen, &mut verdict);
             self.nothing_owed(node, &mut verdict);
+            self.forks_are_told(node, seen, &mut verdict);
         }
         verdict
     }
@@ -286,7 +287,8 @@ impl SimNet {
     fn one_entry_a_position(&self, seen: &[Seen], verdict: &mut Verdict) {
         let mut known: BTreeMap<&(FeedId, Seq), &EntryId> = BTreeMap::new();
         for (at, id) in seen.iter().flat_map(|seen| &seen.entries) {
-            if *known.entry(at).or_insert(id) != id && !self.is_hostile(&at.0.author) {
+            let excused = self.is_hostile(&at.0.author) || self.is_resumed(&at.0.author);
+            if *known.entry(at).or_insert(id) != id && !excused {
                 verdict.problems.push(format!("two entries at {at:?}"));
             }
         }

@@ -32,13 +32,15 @@ pub enum Class {
     Memory,
     /// Restarts and partitions, with a node that breaks the rules and forks its feeds.
     Hostile,
-    /// All of it but hostile nodes.
+    /// Restarts, with machines resumed from a snapshot with their memory.
+    Snapshot,
+    /// All of it but hostile nodes and resumed machines.
     All,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 13] = [
+    pub const ALL: [Class; 14] = [
         Class::Steady,
         Class::Restart,
         Class::Partition,
@@ -51,6 +53,7 @@ impl Class {
         Class::Retry,
         Class::Memory,
         Class::Hostile,
+        Class::Snapshot,
         Class::All,
     ];
 
@@ -81,6 +84,7 @@ impl Class {
             Class::Retry => &[What::Retry],
             Class::Memory => &[What::Memory],
             Class::Hostile => &[What::Block, What::Release, What::Twin],
+            Class::Snapshot => &[What::Suspend, What::Resume],
             Class::All => &[
                 What::Clock,
                 What::Block,
@@ -151,6 +155,10 @@ pub enum What {
     Memory,
     /// A second writer under one incarnation.
     Twin,
+    /// A machine is saved with its memory.
+    Suspend,
+    /// A machine goes on from where it was saved.
+    Resume,
 }
 
 /// A history.
@@ -286,6 +294,7 @@ impl Class {
             Class::Retry => "retry",
             Class::Memory => "memory",
             Class::Hostile => "hostile",
+            Class::Snapshot => "snapshot",
             Class::All => "all",
         }
     }

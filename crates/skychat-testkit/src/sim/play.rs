@@ -43,6 +43,7 @@ fn play_with(plan: &Plan, planted: Option<Planted>) -> (SimNet, Verdict) {
         let node = net.add(SimNode::new(person, WriterSpec::Node));
         net.nodes[node].skew_ms = net.skew();
         net.nodes[node].hostile = plan.class == Class::Hostile && person == 0;
+        net.nodes[node].taping = plan.class == Class::Snapshot;
         net.start(node);
     }
     net.dropping = plan.class.drops();
@@ -59,6 +60,13 @@ fn play_with(plan: &Plan, planted: Option<Planted>) -> (SimNet, Verdict) {
         }
     }
     net.heal();
+    if plan.class == Class::Hostile {
+        // What was changed on its way before is forgotten with the links it came by: from here on everybody says what
+        // it holds, and two histories of one feed have to come out.
+        net.rest(SECOND);
+        net.cut_hostile();
+        net.heal();
+    }
     if plan.class.is_plain() {
         net.rest(60 * SECOND);
         net.converged();
@@ -67,8 +75,7 @@ fn play_with(plan: &Plan, planted: Option<Planted>) -> (SimNet, Verdict) {
     let (before, nodes) = (net.steps(), net.nodes.len() as u64);
     net.rest(60 * SECOND);
     let busy = net.steps() - before;
-    // Two tellers of one forked feed are asked in turn for as long as both are there.
-    if busy > nodes * QUIET && plan.class != Class::Hostile {
+    if busy > nodes * QUIET {
         net.problems
             .push(format!("no rest: {busy} inputs in a quiet minute"));
     }
@@ -166,6 +173,8 @@ impl Player {
                     net.start(copy);
                 }
             }
+            What::Suspend => net.nodes[node].suspend(),
+            What::Resume => net.resume(node),
             What::OneShot => self.one_shot(net, action),
             What::Retry => {
                 let known = index(a, self.clients.len());
