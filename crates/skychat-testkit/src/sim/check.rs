@@ -146,8 +146,9 @@ impl SimNet {
     }
 
     fn all_seen(&self, verdict: &mut Verdict) -> Vec<Seen> {
+        let mut keys = KeyCache::new();
         (0..self.nodes.len())
-            .map(|node| self.seen(node, verdict))
+            .map(|node| self.seen(node, &mut keys, verdict))
             .collect()
     }
 
@@ -171,13 +172,12 @@ impl SimNet {
             .any(|node| node.hostile && node.key() == *key)
     }
 
-    fn seen(&self, node: usize, verdict: &mut Verdict) -> Seen {
+    fn seen(&self, node: usize, keys: &mut KeyCache, verdict: &mut Verdict) -> Seen {
         let mut seen = Seen::default();
         let node = &self.nodes[node];
         let Some(reader) = node.reader() else {
             return seen;
         };
-        let mut keys = KeyCache::new();
         let mut from = EventSeq::new(1);
         loop {
             let events = match reader.events(from, 256) {
@@ -216,7 +216,7 @@ impl SimNet {
                     EventView::Row {
                         value: Some(value), ..
                     } => {
-                        if let Ok(Some(event)) = Event::decode(&value, &mut keys) {
+                        if let Ok(Some(event)) = Event::decode(&value, keys) {
                             *verdict.events.entry(kind(&event)).or_default() += 1;
                             seen.count(&event, reader);
                             seen.events.push(event);

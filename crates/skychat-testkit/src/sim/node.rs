@@ -31,6 +31,7 @@ pub enum WriterSpec {
 /// A node, up or down.
 pub struct SimNode {
     pub(super) person: usize,
+    key: PublicKey,
     pub(super) spec: WriterSpec,
     pub(super) name: String,
     pub(super) disk: MemoryDisk,
@@ -79,6 +80,7 @@ impl SimNode {
     pub fn new(person: usize, spec: WriterSpec) -> Self {
         SimNode {
             person,
+            key: Self::key_of(person),
             spec,
             name: format!("{person}{spec:?}"),
             disk: MemoryDisk::new(),
@@ -107,7 +109,7 @@ impl SimNode {
 
     /// Its key.
     pub fn key(&self) -> PublicKey {
-        Self::key_of(self.person)
+        self.key
     }
 
     /// Whose it is.

@@ -1,6 +1,7 @@
 //! Playing a history: what people, machines and networks do.
 
 use skychat_engine::Input;
+use skychat_identity::PublicKey;
 use skychat_proto::content::Content;
 use skychat_proto::ids::MessageId;
 
@@ -266,9 +267,14 @@ impl SimNet {
         i64::try_from(self.below(2 * DAY_MS.unsigned_abs())).unwrap_or(0) - DAY_MS
     }
 
+    fn key_of(&self, person: usize) -> PublicKey {
+        let known = self.nodes.iter().find(|node| node.person() == person);
+        known.map_or_else(|| SimNode::key_of(person), SimNode::key)
+    }
+
     /// A node says something to a person, as its host would: an id that its store knows is not sent again (ID-4).
     pub fn say(&mut self, node: usize, person: usize, message: Option<MessageId>, text: &str) {
-        let to = SimNode::key_of(person);
+        let to = self.key_of(person);
         if let Some(message) = message
             && self.nodes[node].knows(&to, message)
         {
