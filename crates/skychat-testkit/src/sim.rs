@@ -87,6 +87,8 @@ pub struct AcceptedMessage {
     pub message: MessageId,
     /// What it says.
     pub text: String,
+    /// It is no content: whoever gets it refuses it.
+    pub nonsense: bool,
 }
 
 /// The network.

@@ -72,6 +72,12 @@ fn hold() {
     run(Class::Hold, 100);
 }
 
+/// What is refused for good never counts as stored, and is never shown.
+#[test]
+fn refused() {
+    run(Class::Refused, 100);
+}
+
 #[test]
 fn dropped() {
     run(Class::Dropped, 150);

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skychat_identity::PublicKey;
-use skychat_proto::ids::{FeedId, Position};
+use skychat_proto::ids::{FeedId, Position, SpaceId};
 use skychat_proto::record::tables::{Event, GapCause};
 use skychat_proto::sync::Kept;
 use skychat_store::StoreReader;
 
 use super::check::{Seen, Verdict};
-use super::{Class, SimNet, SimNode, WriterSpec};
+use super::{AcceptedMessage, Class, SimNet, SimNode, WriterSpec};
 
 impl SimNet {
     /// What a node was told to be on a disk of somebody is there, unless that disk was put back (ACK-1).
@@ -75,6 +75,49 @@ impl SimNet {
         }
     }
 
+    /// What is refused for good is nowhere taken, and its author knows it.
+    pub(super) fn refused_for_good(
+        &self,
+        message: &AcceptedMessage,
+        space: SpaceId,
+        seen: &[Seen],
+        verdict: &mut Verdict,
+    ) {
+        for (node, seen) in self.nodes.iter().zip(seen) {
+            let Some(reader) = node.reader().filter(|_| node.spec() == WriterSpec::Node) else {
+                continue;
+            };
+            let found = reader.find(message.from, space, message.message);
+            let found = found.ok().flatten().is_some();
+            let (name, text) = (node.name(), &message.text);
+            if node.key() == message.to && found {
+                let problem = format!("{name} took `{text}`, which is no content");
+                verdict.problems.push(problem);
+            }
+            let told = seen.refusals.contains_key(&message.message);
+            if node.key() == message.from && found && !told && !node.branched {
+                let problem = format!("{name} was not told that `{text}` is refused");
+                verdict.problems.push(problem);
+            }
+        }
+    }
+
+    /// At rest, of each conversation no more is open than the newest feed of each side (INC-9).
+    pub(super) fn few_are_open(&self, class: Class, node: usize, verdict: &mut Verdict) {
+        let at = &self.nodes[node];
+        let Some(engine) = at.engine().filter(|_| class.is_plain()) else {
+            return;
+        };
+        let (open, most) = (engine.feed_counts().1, 2 * engine.peers().len());
+        if open > most {
+            let problem = format!(
+                "{}: {open} feeds are open, at most {most} may be",
+                at.name()
+            );
+            verdict.problems.push(problem);
+        }
+    }
+
     pub(super) fn no_false_alarm(
         &self,
         class: Class,
@@ -103,7 +146,7 @@ impl SimNet {
             let may = match class {
                 _ if matches!(event, Event::Acked { .. }) => true,
                 // What was written before the machine was set back may be named, or be there, in another form.
-                Class::Snapshot if matches!(event, Event::Fork { .. }) || hash => {
+                Class::Snapshot | Class::All if matches!(event, Event::Fork { .. }) || hash => {
                     about(event).is_some_and(|author| self.is_resumed(&author))
                 }
                 _ if matches!(event, Event::Fork { .. }) || hash => false,
@@ -111,6 +154,7 @@ impl SimNet {
                 | Class::Restart
                 | Class::Partition
                 | Class::Hold
+                | Class::Refused
                 | Class::Retry
                 | Class::Hostile => false,
                 Class::Dropped => dropped,

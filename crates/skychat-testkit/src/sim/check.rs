@@ -94,6 +94,7 @@ impl SimNet {
             self.no_false_alarm(class, node, seen, &mut verdict);
             self.nothing_owed(node, &mut verdict);
             self.forks_are_told(node, seen, &mut verdict);
+            self.few_are_open(class, node, &mut verdict);
         }
         verdict
     }
@@ -161,6 +162,7 @@ impl SimNet {
                 | Class::Restart
                 | Class::Partition
                 | Class::Hold
+                | Class::Refused
                 | Class::Restore
                 | Class::Hostile
         ) && !self.nodes.iter().any(|node| node.branched)
@@ -255,6 +257,10 @@ impl SimNet {
                         message.text
                     ));
                 }
+                continue;
+            }
+            if message.nonsense {
+                self.refused_for_good(message, space, seen, verdict);
                 continue;
             }
             let failed = self.nodes.iter().zip(seen).any(|(node, seen)| {

@@ -290,7 +290,13 @@ impl SimNode {
         }
     }
 
-    pub(crate) fn request(&mut self, to: PublicKey, message: Option<MessageId>, text: &str) -> u64 {
+    pub(crate) fn request(
+        &mut self,
+        to: PublicKey,
+        message: Option<MessageId>,
+        text: &str,
+        nonsense: bool,
+    ) -> u64 {
         self.next_request += 1;
         let accepted = AcceptedMessage {
             by: usize::MAX,
@@ -298,6 +304,7 @@ impl SimNode {
             to,
             message: message.unwrap_or(MessageId::ZERO),
             text: text.to_owned(),
+            nonsense,
         };
         self.requests.insert(self.next_request, accepted);
         self.next_request
