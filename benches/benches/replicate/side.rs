@@ -149,7 +149,7 @@ impl Side {
             me: who.me,
             peer: who.peer,
             space: who.space,
-            replicator: Replicator::new(config, who.held, [(who.space, who.peer)]),
+            replicator: Replicator::new(config, who.held, [(who.space, who.peer)], []),
             store,
             reader,
             range: who.range,
@@ -209,10 +209,13 @@ impl Side {
                 }
             }
             Input::Checked(Checked::Misfit {
-                feed, start, end, ..
+                feed,
+                start,
+                end,
+                prev,
             }) => {
                 let link = self.link.as_ref().unwrap().id();
-                self.replicator.misfit(link, feed, start, end);
+                self.replicator.misfit(link, feed, (start, end), prev);
             }
             Input::Loaded(load, range) => self.replicator.loaded(now, load, range),
             Input::Committed(batch) => {

@@ -62,9 +62,10 @@ impl Node {
         self.shared().public_key
     }
 
-    /// The life the node is in (INC-1).
+    /// The life the node is in (INC-1). It can change while it runs: when the machine was set back together with its
+    /// memory (INC-8).
     pub fn incarnation(&self) -> Incarnation {
-        self.shared().incarnation
+        self.shared().hello.load().incarnation
     }
 
     /// Where links are taken, with the ports that were bound.

@@ -30,7 +30,10 @@ pub(crate) const CARRIER: &str = "tcp";
 /// What is shared. It holds no task alive and is held by many.
 pub(crate) struct Shared {
     pub(crate) public_key: PublicKey,
+    /// The life that began with this run.
     pub(crate) incarnation: Incarnation,
+    /// What new links are told, with the life that writes now.
+    pub(crate) hello: Arc<arc_swap::ArcSwap<skychat_proto::link::Hello>>,
     pub(crate) writer: WriterKind,
     pub(crate) clock: Clock,
     pub(crate) identity_source: api::IdentitySource,

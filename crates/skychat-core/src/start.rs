@@ -120,7 +120,7 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
             waiters: Arc::clone(&waiters),
             notices: notices.clone(),
             snapshot,
-            hello,
+            hello: Arc::clone(&hello),
             tracker: links.tracker.clone(),
             stop: engine_stop.clone(),
         },
@@ -142,6 +142,7 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
     let shared = Arc::new(Shared {
         public_key: own,
         incarnation,
+        hello,
         writer,
         clock,
         identity_source: config.identity_source,

@@ -24,7 +24,7 @@ pub(crate) fn status(shared: &Shared) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         public_key: shared.public_key,
         identity: shared.identity_source,
-        incarnation: shared.incarnation,
+        incarnation: shared.hello.load().incarnation,
         writer: writer_kind(shared.writer),
         uptime_ms: millis(shared.clock.now().elapsed()),
         pid: std::process::id(),

@@ -16,7 +16,7 @@ use skychat_proto::ids::{
 use skychat_proto::link::{Goodbye, Hello};
 use skychat_proto::open::WriterKind;
 use skychat_proto::record::Batch;
-use skychat_proto::record::tables::{self, Event, MessageRow, OwnLifeRow, PeerRow};
+use skychat_proto::record::tables::{self, Event, MessageRow, PeerRow};
 use skychat_proto::sync::{Kept, Refusal};
 
 use crate::batch::Batches;
@@ -25,6 +25,7 @@ use crate::outgoing::{Reissue, Waiting, Writer};
 use crate::peers::{LinkSide, Suspicion};
 use crate::port::{CloseLink, Input, Notice, Output, Payload, PeerStatus, Told};
 use crate::recovered::Recovered;
+use crate::resumed::LeftBehind;
 
 /// What an engine is told once.
 #[derive(Clone, Debug)]
@@ -65,6 +66,9 @@ pub struct Engine {
     pub(crate) waiting_sends: VecDeque<Waiting>,
     pub(crate) continued_heads: BTreeMap<SpaceId, Vec<skychat_feed::Named>>,
     pub(crate) next_question: u64,
+    pub(crate) left_behind: LeftBehind,
+    /// The number of the next life of this store.
+    pub(crate) life_number: u64,
     pub(crate) events: u64,
     /// There is no room on the disk.
     pub(crate) full: bool,
@@ -131,7 +135,7 @@ impl Engine {
             now,
             wall,
             batches: Batches::new(),
-            replicator: Replicator::new(feed_config, facts.feeds, facts.spaces),
+            replicator: Replicator::new(feed_config, facts.feeds, facts.spaces, facts.proofs),
             sessions: Sessions::new(),
             writers: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -147,23 +151,15 @@ impl Engine {
             waiting_sends: VecDeque::new(),
             continued_heads: BTreeMap::new(),
             next_question: OWN_QUESTION,
+            left_behind: LeftBehind::default(),
+            life_number: number,
             events: 0,
             full: false,
             line,
             config,
         };
-        let row = OwnLifeRow {
-            number,
-            parent: engine
-                .line
-                .parent()
-                .map(|life| life.as_bytes().to_vec())
-                .unwrap_or_default(),
-        };
-        let key = engine.config.incarnation.as_bytes().to_vec();
-        engine
-            .batches
-            .put(tables::OWN_LIFE, key, tables::encode_row(&row), false);
+        engine.store_own_life();
+        engine.resume_left_behind();
         engine.drain();
         Ok(engine)
     }
@@ -193,8 +189,11 @@ impl Engine {
                 match checked {
                     Checked::Range(range) => self.range(link, range),
                     Checked::Misfit {
-                        feed, start, end, ..
-                    } => self.replicator.misfit(link, feed, start, end),
+                        feed,
+                        start,
+                        end,
+                        prev,
+                    } => self.replicator.misfit(link, feed, (start, end), prev),
                 }
             }
             Input::Send {
@@ -451,6 +450,9 @@ impl Engine {
                         self.told_around(told, &absent);
                     }
                 }
+                replicator::Output::LiveElsewhere { life } => self.new_life(life),
+                replicator::Output::SignFork { header, theirs } => self.sign_fork(header, theirs),
+                replicator::Output::Forked { feed, common } => self.leave_behind(feed, common),
                 replicator::Output::Held { link, cause } => {
                     if let Some(side) = self.links.get(&link) {
                         self.batches.now(Output::Notice(Notice::Held {

@@ -42,6 +42,7 @@ mod outgoing;
 mod peers;
 pub mod port;
 mod recovered;
+mod resumed;
 
 /// What a link's own task does with ranges before the engine sees them.
 pub mod verify {

@@ -30,11 +30,13 @@ pub(crate) struct Waiting {
 /// A message that is issued again once its content was read.
 #[derive(Debug)]
 pub(crate) struct Reissue {
-    link: LinkId,
-    feed: FeedId,
-    seq: Seq,
-    member: PublicKey,
-    kept: Kept,
+    pub(crate) link: LinkId,
+    pub(crate) feed: FeedId,
+    pub(crate) seq: Seq,
+    pub(crate) member: PublicKey,
+    pub(crate) kept: Kept,
+    /// Why its place does not count: it came without its body, or lies behind a fork.
+    pub(crate) cause: Refusal,
 }
 
 /// Our live feed in one space: what is signed, and what waits for the end of the batch.
@@ -253,9 +255,14 @@ impl Engine {
     }
 
     fn close_writer(&mut self, space: SpaceId) {
-        let Some(writer) = self.writers.get_mut(&space) else {
-            return;
-        };
+        if let Some(mut writer) = self.writers.remove(&space) {
+            self.finish(&mut writer);
+            self.writers.insert(space, writer);
+        }
+    }
+
+    /// Signs and stores what a writer has appended.
+    pub(crate) fn finish(&mut self, writer: &mut Writer) {
         let Some(builder) = writer.builder.take() else {
             return;
         };
@@ -272,7 +279,6 @@ impl Engine {
             .collect();
         self.store_range(&range, contents);
         self.replicator.appended(&range);
-        self.drain();
     }
 
     // -- one-shot ----------------------------------------------------------------------------
@@ -339,6 +345,7 @@ impl Engine {
                 seq,
                 member,
                 kept,
+                cause: Refusal::Absent,
             },
         );
         self.batches.now(Output::LoadContent { load, feed, seq });
@@ -358,19 +365,27 @@ impl Engine {
             seq,
             member,
             kept,
+            cause,
         } = reissue;
+        let forked = cause == Refusal::Forked;
         let mut told = Told {
             feed,
             member,
-            from: seq.position(),
+            // Of a place behind a fork nothing is acknowledged.
+            from: if forked { seq.after() } else { seq.position() },
             head: seq.after(),
             kept,
             refused: Vec::new(),
             reissued: Vec::new(),
             link,
         };
-        match self.issue_again(&feed, seq, member, content) {
+        let issued = self.issue_again(&feed, seq, member, content, cause);
+        if forked {
+            self.left_behind_read();
+        }
+        match issued {
             Some((new_feed, new_seq)) => told.reissued.push((seq, new_feed, new_seq)),
+            None if forked => return,
             None => told.refused.push((seq, Refusal::Absent)),
         }
         self.batches.now(Output::Told(told));
@@ -382,13 +397,15 @@ impl Engine {
         seq: Seq,
         member: PublicKey,
         content: Option<(MessageId, Zeroizing<Vec<u8>>)>,
+        cause: Refusal,
     ) -> Option<(FeedId, Seq)> {
+        let forked = cause == Refusal::Forked;
         let (message, stored) = content?;
         let (_, plain) = tables::split_stored(&stored)?;
         let content = Content::decode(plain).ok()?;
         let row = self.messages.get(&message).cloned().unwrap_or_default();
         let moved = !row.feed.is_empty() && (row.feed != feed.to_bytes() || row.seq != seq.get());
-        if row.tries >= MAX_REISSUES || moved {
+        if (row.tries >= MAX_REISSUES && !forked) || moved {
             return None;
         }
         let (new_feed, new_seq) = self
@@ -397,7 +414,7 @@ impl Engine {
         let row = MessageRow {
             feed: new_feed.to_bytes().to_vec(),
             seq: new_seq.get(),
-            tries: row.tries.saturating_add(1),
+            tries: row.tries.saturating_add(u32::from(!forked)),
         };
         self.batches.put(
             tables::MESSAGE,
@@ -406,7 +423,6 @@ impl Engine {
             false,
         );
         self.messages.insert(message, row);
-        let cause = Refusal::Absent;
         self.event(&Event::Reissued {
             message,
             feed: new_feed,

@@ -18,7 +18,7 @@ use skychat_proto::sync::{HoldCause, Kept, Refusal, SyncMessage};
 use zeroize::Zeroizing;
 
 /// A fact handed to the engine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Input {
     /// A link is up: the peer's key is proven and its first hello has arrived.
     LinkUp {
@@ -119,6 +119,24 @@ pub enum Input {
     },
     /// The instant from [`Engine::poll_timeout`](crate::Engine::poll_timeout) has come.
     Timeout,
+}
+
+impl Input {
+    /// Whether the engine may draw random numbers because of it: the driver hands it fresh ones just before
+    /// ([`Engine::mix`](crate::Engine::mix)), so that a machine resumed with its memory never draws the same twice.
+    pub const fn draws(&self) -> bool {
+        match self {
+            Input::Send { .. }
+            | Input::LinkUp { .. }
+            | Input::LoadedContent { .. }
+            | Input::Loaded { .. } => true,
+            // They may end this life.
+            Input::Sync { message, .. } => {
+                matches!(message, SyncMessage::Have(_) | SyncMessage::ForkProof(_))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What the driver is to do.

@@ -11,6 +11,7 @@ use skychat_proto::ids::{
 use skychat_proto::record::tables::{
     self, AckedRow, FeedRow, MessageRow, OwnLifeRow, PeerLifeRow, PeerRow, RefusedRow, SpaceRow,
 };
+use skychat_proto::sync::{ForkProof, SyncMessage};
 
 /// Where a feed ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub(crate) struct Facts {
     pub(crate) peers: BTreeMap<PublicKey, PeerRow>,
     pub(crate) peer_lives: BTreeMap<PublicKey, Parents>,
     pub(crate) messages: BTreeMap<MessageId, MessageRow>,
+    pub(crate) proofs: Vec<ForkProof>,
 }
 
 impl Recovered {
@@ -129,6 +131,11 @@ impl Facts {
                 let row: SpaceRow = tables::decode_row(value)?;
                 self.spaces
                     .insert(space, tables::public_key(&row.peer, keys)?);
+            }
+            tables::FORK => {
+                if let SyncMessage::ForkProof(proof) = SyncMessage::decode(value, keys)? {
+                    self.proofs.push(*proof);
+                }
             }
             _ => {}
         }

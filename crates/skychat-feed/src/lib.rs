@@ -45,12 +45,14 @@
 //!
 //! Spec: `docs/protocol/feed.md`.
 
+mod fork;
 mod lives;
 pub mod replicator;
 mod verified;
 mod verifier;
 mod violation;
 
+pub use fork::{VerifiedFork, own_branch};
 pub use lives::{Learned, MAX_PEER_LIVES, OwnLine, PeerLives};
 pub use replicator::{Allowance, FeedFacts, Named, Offer, Replicator};
 pub use verified::VerifiedRange;

@@ -21,6 +21,11 @@ impl OwnLine {
         OwnLine { lives }
     }
 
+    /// A further life begins, which descends from the live one (INC-8).
+    pub fn begin(&mut self, life: Incarnation) {
+        self.lives.insert(0, life);
+    }
+
     /// The life that writes now.
     pub fn live(&self) -> Incarnation {
         self.lives.first().copied().unwrap_or(Incarnation::ZERO)

@@ -8,8 +8,11 @@
 
 mod acks;
 mod asking;
+mod compare;
 mod feeds;
+mod fork;
 mod have;
+mod probe;
 mod serving;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,12 +24,14 @@ use skychat_proto::limits::GAP_AFTER;
 use skychat_proto::open::WriterKind;
 use skychat_proto::range::RawRange;
 use skychat_proto::record::tables::{self, Event, GapCause};
-use skychat_proto::sync::{Ack, HoldCause, Kept, Refusal, Scope, SyncMessage};
+use skychat_proto::sync::{Ack, Branch, ForkProof, HoldCause, Kept, Refusal, Scope, SyncMessage};
 
 use crate::Violation;
 use feeds::Feed;
+use probe::Probe;
 
 pub use feeds::{FeedFacts, Named};
+pub use fork::MAX_PROOFS;
 pub use have::is_row_of;
 
 /// How many rows of a peer are remembered on one link; further ones are ignored until it links again.
@@ -106,6 +111,27 @@ pub enum Output {
         /// What was refused of them.
         refused: Vec<(Seq, Refusal)>,
     },
+    /// A peer holds our own signature over something of the feed of this life that we did not write in it, or no
+    /// longer know of (INC-8).
+    LiveElsewhere {
+        /// The life.
+        life: Incarnation,
+    },
+    /// A feed of ours was written twice. The proof lacks our side: this header, signed. It goes to
+    /// [`Replicator::forked`].
+    SignFork {
+        /// The first of our entries that is other than theirs.
+        header: skychat_proto::entry::Header,
+        /// What the peer holds instead.
+        theirs: Branch,
+    },
+    /// A feed of ours is frozen: what was accepted behind this is to be issued again.
+    Forked {
+        /// Which.
+        feed: FeedId,
+        /// The last position that both sides have.
+        common: Position,
+    },
     /// The peer asked us to wait.
     Held {
         /// Which link.
@@ -168,6 +194,10 @@ pub struct Replicator {
     /// Whom a feed is asked of.
     source: BTreeMap<FeedId, LinkId>,
     missing_since: BTreeMap<FeedId, Moment>,
+    probes: BTreeMap<FeedId, Probe>,
+    /// Signs of forks that cannot be looked into yet: what they are about is not on disk, or of the life that ends.
+    /// Whether the author's signature came with it.
+    suspected: BTreeSet<(LinkId, FeedId, Position, bool)>,
     loads: BTreeMap<u64, Load>,
     next_load: u64,
     ack_due: BTreeSet<(LinkId, FeedId)>,
@@ -208,6 +238,16 @@ struct Side {
     ack_from: BTreeMap<FeedId, Position>,
     not_held: BTreeSet<FeedId>,
     skip: BTreeSet<FeedId>,
+    /// Feeds of which it was told, or told us, that they were written twice.
+    fork_told: BTreeSet<FeedId>,
+    /// Feeds that were probed on this link.
+    probed: BTreeSet<FeedId>,
+    /// What rows said of feeds beyond what we have of them, and whether the author's signature came with it.
+    ahead: BTreeMap<FeedId, (Position, EntryId, bool)>,
+    /// Feeds of which a row was compared with what is on disk.
+    compared: BTreeSet<FeedId>,
+    /// Feeds of ours whose row was asked for because of an acknowledgement.
+    row_asked: BTreeSet<FeedId>,
     rows_due: BTreeSet<SpaceId>,
     held: Option<HoldCause>,
     hold_told: bool,
@@ -240,17 +280,38 @@ struct Ask {
 /// What a read is for.
 #[derive(Debug)]
 enum Load {
-    Serve { link: LinkId, feed: FeedId },
-    Anchor { feed: FeedId },
-    AckHash { feed: FeedId },
+    Serve {
+        link: LinkId,
+        feed: FeedId,
+    },
+    Anchor {
+        feed: FeedId,
+    },
+    AckHash {
+        feed: FeedId,
+    },
+    RowTip {
+        link: LinkId,
+        feed: FeedId,
+        head: Position,
+        hash: EntryId,
+        signed: bool,
+    },
+    ProbeTip {
+        feed: FeedId,
+    },
+    ProbeOurs {
+        feed: FeedId,
+    },
 }
 
 impl Replicator {
-    /// As the journal leaves it: `facts` of every feed held, `spaces` with their other members.
+    /// As the journal leaves it: `facts` of every feed held, `spaces` with their other members, `proofs` of forks.
     pub fn new(
         config: Config,
         facts: impl IntoIterator<Item = (FeedId, FeedFacts)>,
         spaces: impl IntoIterator<Item = (SpaceId, PublicKey)>,
+        proofs: impl IntoIterator<Item = ForkProof>,
     ) -> Self {
         let mut this = Replicator {
             config,
@@ -261,6 +322,8 @@ impl Replicator {
             links: BTreeMap::new(),
             source: BTreeMap::new(),
             missing_since: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            suspected: BTreeSet::new(),
             loads: BTreeMap::new(),
             next_load: 0,
             ack_due: BTreeSet::new(),
@@ -276,6 +339,9 @@ impl Replicator {
             space.stored = true;
         }
         this.restore(facts);
+        for proof in proofs {
+            this.restore_proof(proof);
+        }
         this
     }
 
@@ -310,7 +376,8 @@ impl Replicator {
             .values()
             .map(|since| *since + GAP_AFTER)
             .min();
-        asks.into_iter().chain(gaps).min()
+        let probes = self.next_probe_timeout();
+        asks.into_iter().chain(gaps).chain(probes).min()
     }
 
     /// A link is up and the peer's hello is known. `space`: the direct space with it.
@@ -344,6 +411,11 @@ impl Replicator {
                 ack_from: BTreeMap::new(),
                 not_held: BTreeSet::new(),
                 skip: BTreeSet::new(),
+                fork_told: BTreeSet::new(),
+                probed: BTreeSet::new(),
+                ahead: BTreeMap::new(),
+                compared: BTreeSet::new(),
+                row_asked: BTreeSet::new(),
                 rows_due: BTreeSet::new(),
                 held: None,
                 hold_told: false,
@@ -372,10 +444,30 @@ impl Replicator {
         self.pump();
     }
 
+    /// We ourselves go on in a new life (INC-8): the feeds of the one before are earlier ones from now on.
+    pub fn new_own_life(&mut self, now: Moment, live: Incarnation) {
+        self.now = now;
+        let before = std::mem::replace(&mut self.config.live, live);
+        let ended: Vec<FeedId> = self
+            .feeds
+            .keys()
+            .filter(|id| id.author == self.config.me && id.incarnation == before)
+            .copied()
+            .collect();
+        for id in ended {
+            self.settle(&id);
+        }
+        self.retry_suspected();
+        self.dirty.extend(self.spaces.keys().copied());
+        self.pump();
+    }
+
     /// A link is gone.
     pub fn link_down(&mut self, now: Moment, link: LinkId) {
         self.now = now;
         self.dirty_link(link);
+        self.end_probes_of(link);
+        self.suspected.retain(|(on, ..)| *on != link);
         self.links.remove(&link);
         for space in self.spaces.values_mut() {
             space.links.remove(&link);
@@ -426,8 +518,8 @@ impl Replicator {
             SyncMessage::Owed { feed, acked } => self.on_owed(link, feed, acked)?,
             SyncMessage::Ack(ack) => self.on_ack(link, ack)?,
             SyncMessage::Hold(hold) => self.on_hold(link, hold.scope, hold.cause),
-            SyncMessage::ForkProof(_) | SyncMessage::Statement(_) | SyncMessage::Unknown { .. } => {
-            }
+            SyncMessage::ForkProof(proof) => self.on_fork_proof(link, *proof)?,
+            SyncMessage::Statement(_) | SyncMessage::Unknown { .. } => {}
         }
         self.pump();
         Ok(())
@@ -480,6 +572,7 @@ impl Replicator {
         for feed in gone {
             self.give_up(feed);
         }
+        self.probe_timeout(now);
         self.pump();
     }
 
@@ -494,7 +587,7 @@ impl Replicator {
                 .iter()
                 .filter(|feed| feed.author == self.config.me)
                 .filter_map(|feed| self.feeds.get(feed))
-                .map(|feed| feed.head.entries_since(feed.acked_by_all(&space.others)))
+                .map(|feed| feed.top().entries_since(feed.acked_by_all(&space.others)))
                 .fold(0_u64, u64::saturating_add);
             let held = space
                 .links
@@ -599,6 +692,15 @@ impl Replicator {
             Some(Load::Serve { link, feed }) => self.served(link, feed, range),
             Some(Load::Anchor { feed }) => self.anchor_loaded(feed, range),
             Some(Load::AckHash { feed }) => self.ack_hash_loaded(feed, range),
+            Some(Load::RowTip {
+                link,
+                feed,
+                head,
+                hash,
+                signed,
+            }) => self.row_tip_loaded(link, feed, (head, hash, signed), range),
+            Some(Load::ProbeTip { feed }) => self.probe_tip_loaded(feed, range),
+            Some(Load::ProbeOurs { feed }) => self.probe_ours_loaded(feed, range),
             None => {}
         }
         self.pump();

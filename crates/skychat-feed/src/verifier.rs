@@ -13,7 +13,7 @@ use crate::{VerifiedRange, Violation};
 pub const MAX_EXPECTED: usize = 8192;
 
 /// What a link's verifier found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Checked {
     /// Asked for, joins what came before it on this link, and holds.
     Range(VerifiedRange),

@@ -14,6 +14,7 @@ mod check;
 mod drive;
 mod faults;
 mod hostile;
+mod memory;
 mod node;
 mod plan;
 mod planted;
@@ -86,6 +87,8 @@ pub struct AcceptedMessage {
     pub message: MessageId,
     /// What it says.
     pub text: String,
+    /// It is no content: whoever gets it refuses it.
+    pub nonsense: bool,
 }
 
 /// The network.
@@ -102,6 +105,8 @@ pub struct SimNet {
     /// Content bodies may be lost on the way: one range in four goes without.
     pub(crate) dropping: bool,
     pub(crate) planted: Option<Planted>,
+    /// Hostile nodes change what they send; it ends with all other faults.
+    pub(crate) garbling: bool,
     steps: u64,
 }
 
@@ -125,6 +130,7 @@ impl SimNet {
             keys: KeyCache::new(),
             dropping: false,
             planted: None,
+            garbling: true,
             steps: 0,
         }
     }
@@ -265,6 +271,10 @@ impl SimNet {
     pub fn hand(&mut self, node: usize, input: Input) {
         self.steps += 1;
         let (now, wall) = (self.moment(), self.wall(node));
+        if input.draws() {
+            let fresh = self.bytes32();
+            self.nodes[node].mix(fresh);
+        }
         self.nodes[node].handle(now, wall, input);
         self.settle(node);
     }
@@ -288,7 +298,7 @@ impl SimNet {
                             self.hand(node, input);
                         }
                     }
-                    Err(_) if self.nodes[node].hostile => {}
+                    Err(_) if self.nodes[node].hostile => self.nodes[node].mute = true,
                     Err(problem) => self.problems.push(problem),
                 }
                 self.settle(node);

@@ -51,6 +51,7 @@ fn a_successor_before_its_predecessor() {
 #[test]
 fn an_acknowledgement_without_refusals() {
     found(Planted::AckWithoutRefusals, Class::Dropped);
+    found(Planted::AckWithoutRefusals, Class::Refused);
 }
 
 #[test]

@@ -7,10 +7,11 @@
     reason = "tests"
 )]
 
+use skychat_identity::KeyCache;
 use skychat_proto::content::Content;
-use skychat_proto::ids::EventSeq;
+use skychat_proto::ids::{EventSeq, FeedId, Position};
 use skychat_proto::limits::STRANGER_ENTRIES;
-use skychat_proto::record::tables;
+use skychat_proto::record::tables::{self, Event};
 use skychat_store::EventView;
 use skychat_testkit::sim::{SimNet, SimNode, WriterSpec};
 
@@ -129,4 +130,137 @@ fn inc_9_two_hundred_restarts_leave_one_open_feed() {
     assert_eq!(feeds, 201);
     assert!(open <= 2, "{open} feeds are open");
     assert_eq!(shown(&net, 1).len(), 200);
+}
+
+/// Durable events of a node that are no messages.
+fn told(net: &SimNet, node: usize) -> Vec<Event> {
+    let mut keys = KeyCache::new();
+    let reader = net.nodes()[node].reader().unwrap();
+    let events = reader.events(EventSeq::new(1), 100_000).unwrap();
+    let rows = events.into_iter().filter_map(|event| match event.view {
+        EventView::Row {
+            value: Some(value), ..
+        } => Event::decode(&value, &mut keys).unwrap(),
+        _ => None,
+    });
+    rows.collect()
+}
+
+fn forks(net: &SimNet, node: usize) -> Vec<(FeedId, Position)> {
+    let events = told(net, node).into_iter();
+    let forks = events.filter_map(|event| match event {
+        Event::Fork { feed, common } => Some((feed, common)),
+        _ => None,
+    });
+    forks.collect()
+}
+
+/// A machine with three messages out, saved, and then set back from where it had said two more.
+fn set_back() -> (SimNet, skychat_proto::ids::Incarnation) {
+    let mut net = SimNet::new(3);
+    for person in 0..2 {
+        let node = net.add(SimNode::new(person, WriterSpec::Node).with_tape());
+        net.start(node);
+    }
+    net.link(0, 1).unwrap();
+    // So that the first is no stranger to the second.
+    net.say(1, 0, None, "hello");
+    for text in ["1", "2", "3"] {
+        net.say(0, 1, None, text);
+    }
+    net.run_for(SECOND);
+    let life = net.nodes()[0].engine().unwrap().hello().incarnation;
+    net.suspend(0);
+    for text in ["4", "5"] {
+        net.say(0, 1, None, text);
+    }
+    net.run_for(SECOND);
+    net.resume(0);
+    (net, life)
+}
+
+/// INC-8 without a conflict: no fork, the rest comes back.
+#[test]
+fn inc_8_a_resumed_machine_that_said_nothing_gets_the_rest_back() {
+    let (mut net, life) = set_back();
+    net.link(0, 1).unwrap();
+    net.run_for(5 * SECOND);
+    let hello = net.nodes()[0].engine().unwrap().hello();
+    assert_ne!(hello.incarnation, life, "a new life");
+    assert_eq!(
+        hello.line.first(),
+        Some(&life),
+        "that descends from the old one"
+    );
+    net.say(0, 1, None, "6");
+    net.run_for(5 * SECOND);
+    assert_eq!(shown(&net, 1), ["1", "2", "3", "4", "5", "6"]);
+    assert!(forks(&net, 0).is_empty() && forks(&net, 1).is_empty());
+    let recovered = told(&net, 0).into_iter().any(|event| {
+        matches!(event, Event::Recovered { feed, ours: true, .. } if feed.incarnation == life)
+    });
+    assert!(recovered);
+    assert_eq!(net.nodes()[0].engine().unwrap().peers()[0].owed, 0);
+}
+
+/// INC-8 and RANGE-5: what was said twice ends at the last common entry, and is said again.
+#[test]
+fn inc_8_a_resumed_machine_that_spoke_says_it_again() {
+    let (mut net, life) = set_back();
+    for text in ["4 again", "5 again", "6 again"] {
+        net.say(0, 1, None, text);
+    }
+    net.run_for(SECOND);
+    net.link(0, 1).unwrap();
+    net.run_for(5 * SECOND);
+    let expected = ["1", "2", "3", "4", "5", "4 again", "5 again", "6 again"];
+    assert_eq!(
+        shown(&net, 1),
+        expected,
+        "nothing is lost, nothing comes twice"
+    );
+    for node in 0..2 {
+        let told = forks(&net, node);
+        // The `open` entry and three messages are common.
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].1, Position::new(4));
+        assert_eq!(told[0].0.incarnation, life);
+        assert_eq!(
+            told[0].0.author,
+            net.nodes()[0].key(),
+            "the author is named"
+        );
+    }
+    assert_eq!(net.nodes()[0].engine().unwrap().peers()[0].owed, 0);
+    // It holds after a restart of both, and nothing is told or said once more.
+    for node in 0..2 {
+        net.crash(node, true);
+        net.start(node);
+    }
+    net.link(0, 1).unwrap();
+    net.run_for(5 * SECOND);
+    assert_eq!(shown(&net, 1), expected);
+    assert_eq!((forks(&net, 0).len(), forks(&net, 1).len()), (1, 1));
+}
+
+/// INC-8: what was not issued again before the power went is issued after it.
+#[test]
+fn inc_8_what_a_fork_left_behind_survives_a_crash() {
+    for steps in 0..60 {
+        let (mut net, _) = set_back();
+        net.say(0, 1, None, "4 again");
+        net.run_for(SECOND);
+        net.link(0, 1).unwrap();
+        for _ in 0..steps {
+            let until = net.moment().elapsed().as_micros() as u64 + SECOND;
+            net.step(until);
+        }
+        net.crash(0, steps % 2 == 0);
+        net.start(0);
+        net.quiesce();
+        let shown = shown(&net, 1);
+        let count = shown.iter().filter(|text| *text == "4 again").count();
+        assert_eq!(count, 1, "after {steps} steps: {shown:?}");
+        assert_eq!(net.nodes()[0].engine().unwrap().peers()[0].owed, 0);
+    }
 }

@@ -72,6 +72,12 @@ fn hold() {
     run(Class::Hold, 100);
 }
 
+/// What is refused for good never counts as stored, and is never shown.
+#[test]
+fn refused() {
+    run(Class::Refused, 100);
+}
+
 #[test]
 fn dropped() {
     run(Class::Dropped, 150);
@@ -113,6 +119,13 @@ fn hostile() {
     run(Class::Hostile, 150);
 }
 
+/// Machines that are resumed with an older memory: what they wrote twice ends where both agree, and they go on in a new
+/// life.
+#[test]
+fn snapshot() {
+    run(Class::Snapshot, 150);
+}
+
 #[test]
 fn all() {
     run(Class::All, 150);
@@ -120,7 +133,7 @@ fn all() {
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
-    for class in [Class::Restart, Class::All] {
+    for class in [Class::Restart, Class::Snapshot, Class::Hostile, Class::All] {
         for seed in 0..5 {
             let plan = Plan::draw(class, seed);
             assert_eq!(play(&plan).1, play(&plan).1);

@@ -266,6 +266,9 @@ impl Driver {
     /// Hands one fact to the engine and does everything it says.
     fn handle(&mut self, input: Input) -> Ended {
         let (now, wall) = (self.ports.clock.now(), self.ports.clock.wall());
+        if input.draws() {
+            self.refresh_randomness();
+        }
         self.engine.handle(now, wall, input);
         self.stale = true;
         self.drain()

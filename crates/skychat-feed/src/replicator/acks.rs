@@ -85,10 +85,10 @@ impl Replicator {
                 Some((seq, _)) if full && seq.after() != top => {
                     match feed.ends.range(..=seq.after()).next_back() {
                         Some((end, id)) if *end > from => (*end, *id),
-                        _ => (top, feed.tip),
+                        _ => (top, feed.top_tip()),
                     }
                 }
-                _ => (top, feed.tip),
+                _ => (top, feed.top_tip()),
             };
             let refused = refused
                 .into_iter()
@@ -119,7 +119,7 @@ impl Replicator {
         let Some(feed) = self.feeds.get(id) else {
             return;
         };
-        let (head, hash) = (feed.top(), feed.tip);
+        let (head, hash) = (feed.top(), feed.top_tip());
         self.send(
             link,
             SyncMessage::Ack(Ack {
@@ -224,18 +224,26 @@ impl Replicator {
             .get(&ack.feed.space)
             .is_some_and(|space| space.others.contains(&member));
         let id = ack.feed;
-        let Some(feed) = self
+        let held = self
             .feeds
-            .get_mut(&id)
-            .filter(|feed| in_space && !feed.head.is_start())
-        else {
+            .get(&id)
+            .is_some_and(|feed| !feed.head.is_start());
+        if !in_space || !held {
+            return Ok(());
+        }
+        if self.is_past_fork(&id, ack.head, Some(&ack.hash)) {
+            self.tell_fork(link, &id);
+            self.state_one(link, &id);
+            return Ok(());
+        }
+        let Some(feed) = self.feeds.get_mut(&id) else {
             return Ok(());
         };
         if ack.head > feed.durable {
-            // More than we hold: of an earlier life it is asked for (ACK-4). Of the live one nothing is said by it.
-            if id.incarnation != self.config.live
-                && let Some(side) = self.links.get_mut(&link)
-            {
+            // More than we hold: of an earlier life it is asked for (ACK-4). Of the live one it is a sign (INC-8).
+            if id.incarnation == self.config.live {
+                self.ask_row(link, id, ack.head);
+            } else if let Some(side) = self.links.get_mut(&link) {
                 let told = side.rows.entry(id).or_default();
                 *told = (*told).max(ack.head);
                 side.not_held.remove(&id);
@@ -282,8 +290,8 @@ impl Replicator {
             let head = ack.head;
             let ours = if head.is_start() {
                 Some(EntryId::ZERO)
-            } else if head == feed.head {
-                Some(feed.tip)
+            } else if head == feed.top() {
+                Some(feed.top_tip())
             } else {
                 feed.ends.get(&head).copied()
             };
@@ -308,6 +316,10 @@ impl Replicator {
             };
             if ours == ack.hash {
                 self.acknowledged(link, ack);
+            } else if self.is_live(&id) {
+                self.ask_row(link, id, ack.head);
+            } else {
+                self.suspect(link, id, ack.head, false);
             }
         }
     }

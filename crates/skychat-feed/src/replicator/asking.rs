@@ -22,13 +22,14 @@ impl Replicator {
         if self.is_live(&id) || !self.links.contains_key(&link) {
             return Offer::Ignore;
         }
-        let (head, tip, frozen) = match self.feeds.get(&id) {
-            Some(feed) => (feed.head, feed.tip, feed.frozen.is_some()),
-            None => (Position::START, EntryId::ZERO, false),
-        };
-        if frozen {
+        if self.probe_range(link, range) {
             return Offer::Ignore;
         }
+        if self.is_past_fork(&id, range.end(), None) {
+            self.tell_fork(link, &id);
+            return Offer::Ignore;
+        }
+        let (head, tip) = (self.head_of(&id), self.tip_of(&id));
         if self.halted {
             self.put_off(link, id);
             return Offer::Ignore;
@@ -36,20 +37,35 @@ impl Replicator {
         if range.start() == head && range.first_prev() == tip {
             return Offer::Take;
         }
-        self.misfit(link, id, range.start(), range.end());
+        self.misfit(link, id, (range.start(), range.end()), range.first_prev());
         Offer::Ignore
     }
 
     /// A range that does not join (RANGE-4).
-    pub fn misfit(&mut self, link: LinkId, id: FeedId, start: Position, end: Position) {
+    pub fn misfit(
+        &mut self,
+        link: LinkId,
+        id: FeedId,
+        (start, end): (Position, Position),
+        prev: EntryId,
+    ) {
         if self.is_live(&id) {
+            return;
+        }
+        if self.probe_misfit(link, id, start) {
+            self.pump();
+            return;
+        }
+        if self.is_past_fork(&id, end, None) {
+            self.tell_fork(link, &id);
             return;
         }
         if self.halted {
             return;
         }
         let head = self.head_of(&id);
-        if end <= head || start == head {
+        let other = start == head && prev != self.tip_of(&id);
+        if end <= head || other {
             self.ack_again(link, &id);
         }
         if let Some(side) = self.links.get_mut(&link) {
@@ -60,11 +76,14 @@ impl Replicator {
             if again && end > head {
                 side.ask.remove(&id);
                 self.source.remove(&id);
-                if start == head {
+                if other {
                     side.not_held.insert(id);
                 }
                 self.dirty.insert(id.space);
             }
+        }
+        if other {
+            self.suspect(link, id, head, false);
         }
         self.pump();
     }
@@ -77,7 +96,7 @@ impl Replicator {
         self.pump();
     }
 
-    fn forget_ask(&mut self, link: LinkId, id: &FeedId) {
+    pub(super) fn forget_ask(&mut self, link: LinkId, id: &FeedId) {
         if let Some(side) = self.links.get_mut(&link) {
             side.ask.remove(id);
         }
@@ -92,7 +111,7 @@ impl Replicator {
         self.hold(link, id.space, HoldCause::Disk, FULL_RETRY_MS);
     }
 
-    fn is_live(&self, id: &FeedId) -> bool {
+    pub(super) fn is_live(&self, id: &FeedId) -> bool {
         id.author == self.config.me && id.incarnation == self.config.live
     }
 
@@ -164,16 +183,16 @@ impl Replicator {
     }
 
     fn ask_feed(&mut self, id: FeedId, need: Position, links: &[LinkId]) {
+        let head = self.head_of(&id);
+        let frozen = self.feeds.get(&id).and_then(|feed| feed.frozen);
         if self.halted
             || self.is_live(&id)
-            || self
-                .feeds
-                .get(&id)
-                .is_some_and(|feed| feed.frozen.is_some())
+            || self.probes.contains_key(&id)
+            || frozen.is_some_and(|at| at <= head)
         {
             return;
         }
-        let head = self.head_of(&id);
+        let need = frozen.map_or(need, |at| need.min(at));
         if let Some(source) = self.source.get(&id).copied() {
             let has_more = |link: &LinkId| {
                 self.links
@@ -206,7 +225,7 @@ impl Replicator {
         let Some(link) = self.pick(&id, head, need, links) else {
             return;
         };
-        let mut limit = head.is_start().then(|| Position::new(1));
+        let mut limit = head.is_start().then(|| Position::new(1)).or(frozen);
         if let Some(Allowance::Entries(left)) = self.allowance.get(&id.author)
             && id.author != self.config.me
         {

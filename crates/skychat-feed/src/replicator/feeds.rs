@@ -10,7 +10,7 @@ use skychat_proto::range::RawRange;
 use skychat_proto::record::tables::{
     self, AckedRow, ContinuesRow, Event, FeedRow, GapCause, SpaceRow,
 };
-use skychat_proto::sync::Refusal;
+use skychat_proto::sync::{ForkProof, Refusal};
 
 use super::{AckQueue, MAX_RECENT_BYTES, Output, Replicator};
 use crate::VerifiedRange;
@@ -49,6 +49,11 @@ pub(super) struct Feed {
     pub(super) names: Vec<Named>,
     pub(super) named_later: Vec<Named>,
     pub(super) frozen: Option<Position>,
+    /// The entry before that position.
+    pub(super) frozen_tip: EntryId,
+    pub(super) proof: Option<Box<ForkProof>>,
+    /// Ours, and a peer holds something else of it.
+    pub(super) suspect: bool,
     pub(super) given_up: bool,
     pub(super) acked: BTreeMap<PublicKey, (Position, Position)>,
     pub(super) refused: BTreeMap<Seq, Refusal>,
@@ -64,6 +69,14 @@ impl Feed {
     /// What is shown of it: not past where it is frozen.
     pub(super) fn top(&self) -> Position {
         self.frozen.map_or(self.head, |at| at.min(self.head))
+    }
+
+    /// The last entry of what is shown.
+    pub(super) fn top_tip(&self) -> EntryId {
+        match self.frozen {
+            Some(at) if at < self.head => self.frozen_tip,
+            _ => self.tip,
+        }
     }
 
     pub(super) fn is_there(&self, up_to: Position) -> bool {
@@ -102,6 +115,11 @@ impl Feed {
             named_later: write(&self.named_later),
             frozen: self.frozen.map_or(0, |at| at.get().saturating_add(1)),
             given_up: self.given_up,
+            frozen_tip: self
+                .frozen
+                .map(|_| self.frozen_tip.as_bytes().to_vec())
+                .unwrap_or_default(),
+            suspect: self.suspect,
         }
     }
 
@@ -120,6 +138,8 @@ impl Feed {
             names: read(&row.continues),
             named_later: read(&row.named_later),
             frozen: row.frozen.checked_sub(1).map(Position::new),
+            frozen_tip: EntryId::from_slice(&row.frozen_tip).unwrap_or(EntryId::ZERO),
+            suspect: row.suspect,
             given_up: row.given_up,
             acked: facts.acked,
             refused: facts.refused,
@@ -193,10 +213,11 @@ impl Replicator {
             .filter_map(|id| {
                 let feed = self.feeds.get(id)?;
                 let top = feed.top();
-                (!top.is_start() && !self.is_continued(id, top)).then_some((
+                let there = !top.is_start() && !feed.suspect;
+                (there && !self.is_continued(id, top)).then_some((
                     id.incarnation,
                     top,
-                    feed.tip,
+                    feed.top_tip(),
                 ))
             })
             .collect()
@@ -239,6 +260,10 @@ impl Replicator {
             if !heads.contains(at) {
                 heads.push(*at);
             }
+            let frozen = self
+                .feeds
+                .get(&named)
+                .is_some_and(|held| held.frozen.is_some());
             let other_hash = self.feeds.get(&named).is_some_and(|held| {
                 let known = if held.head == *at {
                     Some(held.tip)
@@ -247,7 +272,7 @@ impl Replicator {
                 };
                 known.is_some_and(|known| known != *hash)
             });
-            if other_hash {
+            if other_hash && !frozen {
                 self.out.push_back(Output::Event(Event::Gap {
                     cause: GapCause::Hash,
                     feed: named,
@@ -255,7 +280,7 @@ impl Replicator {
                     to: *at,
                 }));
             }
-            if self.head_of(&named) < *at {
+            if self.head_of(&named) < *at && !frozen {
                 let wanted = self.wanted.entry(named).or_default();
                 *wanted = (*wanted).max(*at);
             }
@@ -326,6 +351,7 @@ impl Replicator {
         }
         self.missing_since.remove(&id);
         self.settle(&id);
+        self.compare_ahead(range);
         self.answered(link, &id, range.end());
         self.due_acks(link, &id, before);
         self.tell_progress(link, &id, before);
@@ -370,6 +396,7 @@ impl Replicator {
             self.settle(id);
             self.dirty.insert(id.space);
         }
+        self.retry_suspected();
         self.pump();
     }
 

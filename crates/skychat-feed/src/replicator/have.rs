@@ -55,7 +55,7 @@ impl Replicator {
                 let feed = self.feeds.get(id)?;
                 let top = feed.top();
                 (!top.is_start() && !self.is_continued(id, top))
-                    .then(|| HaveRow::new(id, top, feed.tip))
+                    .then(|| HaveRow::new(id, top, feed.top_tip()))
             })
             .collect()
     }
@@ -74,7 +74,7 @@ impl Replicator {
     }
 
     /// Sends our rows, once the anchors that prove those about the peer's own feeds are at hand.
-    fn send_rows(&mut self, link: LinkId, space: SpaceId) {
+    pub(super) fn send_rows(&mut self, link: LinkId, space: SpaceId) {
         let Some(side) = self.links.get(&link) else {
             return;
         };
@@ -202,6 +202,9 @@ impl Replicator {
                 side.not_held.remove(&id);
             }
         }
+        for row in &have.rows {
+            self.compare_row(link, row.feed(have.space), row);
+        }
         self.dirty.insert(have.space);
         Ok(())
     }
@@ -234,7 +237,7 @@ impl Replicator {
             }
             // The tip that is told is that of the whole feed: told once all of it is on disk.
             if top == feed.top() {
-                rows.push(self.prove(HaveRow::new(id, top, feed.tip), space, &peer));
+                rows.push(self.prove(HaveRow::new(id, top, feed.top_tip()), space, &peer));
             }
         }
         for rows in rows.chunks(MAX_HAVE_ROWS) {

@@ -10,7 +10,7 @@ use skychat_proto::open::WriterKind;
 use skychat_proto::range::RawRange;
 use skychat_proto::sync::{Have, HaveRow, SyncMessage, Want};
 
-use super::{Load, MAX_ROWS, Output, Replicator, Serve};
+use super::{Feed, Load, MAX_ROWS, Output, Replicator, Serve};
 use crate::Violation;
 
 impl Replicator {
@@ -21,6 +21,13 @@ impl Replicator {
             .get(&id.space)
             .is_some_and(|space| space.links.contains(&link));
         let live = id.author == self.config.me && id.incarnation == self.config.live;
+        if shared
+            && want
+                .limit
+                .is_none_or(|limit| self.is_past_fork(&id, limit, None))
+        {
+            self.tell_fork(link, &id);
+        }
         let held = self
             .feeds
             .get(&id)
@@ -29,7 +36,8 @@ impl Replicator {
             self.send(link, SyncMessage::NotHeld { feed: id });
             return Ok(());
         };
-        let (top, tip) = (feed.top(), feed.tip);
+        let (top, tip) = (feed.top(), feed.top_tip());
+        let unproven = feed.anchor.is_none();
         let Some(side) = self.links.get_mut(&link) else {
             return Ok(());
         };
@@ -71,6 +79,10 @@ impl Replicator {
                     more: false,
                 }),
             );
+            if unproven && id.author == peer {
+                // The proof of that row is still to be read: it follows with the others.
+                self.send_rows(link, id.space);
+            }
         }
         self.dirty.insert(id.space);
         Ok(())
@@ -173,6 +185,9 @@ impl Replicator {
         };
         serve.loading = false;
         self.dirty.insert(id.space);
+        let top = self.feeds.get(&id).map_or(Position::START, Feed::top);
+        // Nobody but its author can end a range of a frozen feed where it is frozen.
+        let range = range.filter(|range| range.end() <= top);
         match range {
             Some(range) => serve.ahead = Some(range),
             None => {

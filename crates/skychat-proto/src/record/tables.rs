@@ -35,6 +35,9 @@ pub const EVENT: TableId = TableId::new(8);
 pub const SPACE: TableId = TableId::new(9);
 /// Cursors of named consumers; reserved.
 pub const CURSOR: TableId = TableId::new(10);
+/// Proof that a feed was written twice (RANGE-5). Key: feed id. Row: the message of service 1 that carries it, as it is
+/// sent.
+pub const FORK: TableId = TableId::new(11);
 
 /// One life of this store.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -82,6 +85,12 @@ pub struct FeedRow {
     /// A `gap` event was made because it was missing.
     #[prost(bool, tag = "6")]
     pub given_up: bool,
+    /// The last entry that both sides of its fork have, 32 bytes; empty unless it is frozen.
+    #[prost(bytes = "vec", tag = "7")]
+    pub frozen_tip: Vec<u8>,
+    /// Ours, and a peer holds something else of it: nothing continues it until that is settled (INC-8).
+    #[prost(bool, tag = "8")]
+    pub suspect: bool,
 }
 
 /// What a member acknowledged.

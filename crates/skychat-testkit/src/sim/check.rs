@@ -93,6 +93,8 @@ impl SimNet {
             self.acknowledged_is_held(node, seen, &mut verdict);
             self.no_false_alarm(class, node, seen, &mut verdict);
             self.nothing_owed(node, &mut verdict);
+            self.forks_are_told(node, seen, &mut verdict);
+            self.few_are_open(class, node, &mut verdict);
         }
         verdict
     }
@@ -145,8 +147,9 @@ impl SimNet {
     }
 
     fn all_seen(&self, verdict: &mut Verdict) -> Vec<Seen> {
+        let mut keys = KeyCache::new();
         (0..self.nodes.len())
-            .map(|node| self.seen(node, verdict))
+            .map(|node| self.seen(node, &mut keys, verdict))
             .collect()
     }
 
@@ -159,6 +162,7 @@ impl SimNet {
                 | Class::Restart
                 | Class::Partition
                 | Class::Hold
+                | Class::Refused
                 | Class::Restore
                 | Class::Hostile
         ) && !self.nodes.iter().any(|node| node.branched)
@@ -170,13 +174,12 @@ impl SimNet {
             .any(|node| node.hostile && node.key() == *key)
     }
 
-    fn seen(&self, node: usize, verdict: &mut Verdict) -> Seen {
+    fn seen(&self, node: usize, keys: &mut KeyCache, verdict: &mut Verdict) -> Seen {
         let mut seen = Seen::default();
         let node = &self.nodes[node];
         let Some(reader) = node.reader() else {
             return seen;
         };
-        let mut keys = KeyCache::new();
         let mut from = EventSeq::new(1);
         loop {
             let events = match reader.events(from, 256) {
@@ -215,7 +218,7 @@ impl SimNet {
                     EventView::Row {
                         value: Some(value), ..
                     } => {
-                        if let Ok(Some(event)) = Event::decode(&value, &mut keys) {
+                        if let Ok(Some(event)) = Event::decode(&value, keys) {
                             *verdict.events.entry(kind(&event)).or_default() += 1;
                             seen.count(&event, reader);
                             seen.events.push(event);
@@ -256,6 +259,10 @@ impl SimNet {
                 }
                 continue;
             }
+            if message.nonsense {
+                self.refused_for_good(message, space, seen, verdict);
+                continue;
+            }
             let failed = self.nodes.iter().zip(seen).any(|(node, seen)| {
                 let refusals = seen.refusals.get(&message.message).copied();
                 node.key() == message.from && refusals.unwrap_or_default() > MAX_REISSUES
@@ -286,7 +293,8 @@ impl SimNet {
     fn one_entry_a_position(&self, seen: &[Seen], verdict: &mut Verdict) {
         let mut known: BTreeMap<&(FeedId, Seq), &EntryId> = BTreeMap::new();
         for (at, id) in seen.iter().flat_map(|seen| &seen.entries) {
-            if *known.entry(at).or_insert(id) != id && !self.is_hostile(&at.0.author) {
+            let excused = self.is_hostile(&at.0.author) || self.is_resumed(&at.0.author);
+            if *known.entry(at).or_insert(id) != id && !excused {
                 verdict.problems.push(format!("two entries at {at:?}"));
             }
         }

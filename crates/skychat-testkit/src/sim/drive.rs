@@ -7,6 +7,7 @@ use skychat_proto::ids::{BatchId, LinkId, MessageId, Moment, SpaceId, Timestamp}
 use skychat_proto::record::{Taken, tables};
 use skychat_store::{MemoryDisk, StoreReader};
 
+use super::memory::Step;
 use super::node::SimNode;
 use super::tear::tear;
 use super::{Planted, WriterSpec, planted};
@@ -55,7 +56,16 @@ impl SimNode {
 
     pub(crate) fn handle(&mut self, now: Moment, wall: Timestamp, input: Input) {
         if let Some(up) = &mut self.up {
+            up.tape(|| Step::Handle(now, wall, Box::new(input.clone())));
             up.engine.handle(now, wall, input);
+        }
+    }
+
+    /// Fresh bytes of the system for the generator (INC-8).
+    pub(crate) fn mix(&mut self, fresh: [u8; 32]) {
+        if let Some(up) = &mut self.up {
+            up.tape(|| Step::Mix(fresh));
+            up.engine.mix(&fresh);
         }
     }
 
@@ -147,20 +157,25 @@ impl SimNode {
     }
 
     /// Hands the answers that are ready to the engine.
-    pub(crate) fn answer(&mut self, now: Moment, wall: Timestamp) {
+    pub(crate) fn answer(&mut self, now: Moment, wall: Timestamp, fresh: [u8; 32]) {
+        self.mix(fresh);
         if let Some(up) = &mut self.up {
             while let Some(answer) = up.answers.pop_front() {
+                up.tape(|| Step::Handle(now, wall, Box::new(answer.clone())));
                 up.engine.handle(now, wall, answer);
             }
         }
     }
 
     /// The batch whose write begins, if one does.
-    pub(crate) fn begin_commit(&mut self) -> Option<BatchId> {
+    pub(crate) fn begin_commit(&mut self, fresh: &[u8; 32]) -> Option<BatchId> {
         let up = self.up.as_mut()?;
         if up.committing.is_some() || !up.engine.has_batch() {
             return None;
         }
+        up.tape(|| Step::Mix(*fresh));
+        up.engine.mix(fresh);
+        up.tape(|| Step::Take);
         let batch = up.engine.take_batch();
         let id = batch.id;
         up.committing = Some(batch);

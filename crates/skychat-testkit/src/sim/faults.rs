@@ -62,6 +62,7 @@ impl SimNet {
     /// Ends every fault: links flow or are made again, everybody is up and linked.
     pub fn heal(&mut self) {
         self.dropping = false;
+        self.garbling = false;
         for (id, held) in self
             .links
             .iter()

@@ -43,6 +43,16 @@ impl SimNet {
         }
     }
 
+    /// Cuts every link of a hostile node.
+    pub(super) fn cut_hostile(&mut self) {
+        let of = |link: &super::SimLink| self.nodes[link.a].hostile || self.nodes[link.b].hostile;
+        let links = self.links.iter().filter(|(_, link)| of(link));
+        let links: Vec<u64> = links.map(|(id, _)| *id).collect();
+        for link in links {
+            self.cut(link);
+        }
+    }
+
     /// Another message of the same kind that is not true, or no message at all.
     fn forge(&mut self, roll: u64, bytes: Vec<u8>) -> Vec<u8> {
         let forged = match SyncMessage::decode(&bytes, &mut self.keys) {

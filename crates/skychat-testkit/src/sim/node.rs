@@ -14,6 +14,7 @@ use skychat_proto::record::Batch;
 use skychat_seal::StoreKey;
 use skychat_store::{MemoryDisk, OpenOptions, SegmentSizes, Store, StoreReader, StoreWriter};
 
+use super::memory::{Machine, Tape};
 use super::{AcceptedMessage, Planted};
 
 /// What kind of writer a node is.
@@ -30,14 +31,23 @@ pub enum WriterSpec {
 /// A node, up or down.
 pub struct SimNode {
     pub(super) person: usize,
+    key: PublicKey,
     pub(super) spec: WriterSpec,
     pub(super) name: String,
     pub(super) disk: MemoryDisk,
     pub(super) snapshot: Option<BTreeMap<String, Vec<u8>>>,
+    /// It may be suspended with its memory.
+    pub(crate) taping: bool,
+    /// Its machine as it was once, with its memory.
+    pub(super) machine: Option<Machine>,
+    /// It was resumed with an older memory.
+    pub(crate) resumed: bool,
     /// Its disk went back in time, or is a copy.
     pub(crate) branched: bool,
     /// It breaks the rules on purpose.
     pub(crate) hostile: bool,
+    /// Its store broke: nothing it says leaves it any more.
+    pub(crate) mute: bool,
     /// It writes under the incarnation of that one, which is running: a fork.
     pub(crate) twin_of: Option<usize>,
     /// How far its wall clock is off.
@@ -61,6 +71,8 @@ pub(super) struct Up {
     pub(super) answers: VecDeque<Input>,
     pub(super) lookups: Vec<(u64, PublicKey, SpaceId, Vec<MessageId>)>,
     pub(super) timer: Option<Moment>,
+    /// What the engine was given, if it may be resumed.
+    pub(super) tape: Option<Tape>,
 }
 
 impl SimNode {
@@ -68,12 +80,17 @@ impl SimNode {
     pub fn new(person: usize, spec: WriterSpec) -> Self {
         SimNode {
             person,
+            key: Self::key_of(person),
             spec,
             name: format!("{person}{spec:?}"),
             disk: MemoryDisk::new(),
             snapshot: None,
+            taping: false,
+            machine: None,
+            resumed: false,
             branched: false,
             hostile: false,
+            mute: false,
             twin_of: None,
             skew_ms: 0,
             planted: None,
@@ -92,7 +109,7 @@ impl SimNode {
 
     /// Its key.
     pub fn key(&self) -> PublicKey {
-        Self::key_of(self.person)
+        self.key
     }
 
     /// Whose it is.
@@ -167,7 +184,7 @@ impl SimNode {
     }
 
     pub(crate) fn incarnation(&self) -> Option<Incarnation> {
-        self.up.as_ref().map(|up| up.incarnation)
+        self.up.as_ref().map(|up| up.engine.hello().incarnation)
     }
 
     pub(crate) fn hello(&self) -> Option<Hello> {
@@ -208,17 +225,7 @@ impl SimNode {
         let drawn = Incarnation::from_bytes(resumed.unwrap_or(life).to_be_bytes());
         let incarnation = twin.unwrap_or(drawn);
         self.last_life = Some(resumed.unwrap_or(life));
-        let options = OpenOptions {
-            owner: self.key(),
-            store_key: store_key(self.person),
-            incarnation,
-            seed: store_seed,
-            segments: SegmentSizes {
-                first: 4 * 1024,
-                largest: 64 * 1024,
-            },
-            tail: None,
-        };
+        let options = self.options(incarnation, store_seed);
         let (writer, reader, recovered) =
             Store::open(self.disk.clone(), options).map_err(|error| error.to_string())?;
         let recovered = Recovered {
@@ -247,6 +254,9 @@ impl SimNode {
             agent: "sim".into(),
             consented: BTreeSet::new(),
         };
+        let tape = self
+            .taping
+            .then(|| Tape::new(&config, seed, &recovered, now, wall));
         let engine = Engine::new(config, secret_of(self.person), seed, recovered, now, wall)
             .map_err(|error| error.to_string())?;
         self.up = Some(Up {
@@ -260,11 +270,33 @@ impl SimNode {
             answers: VecDeque::new(),
             lookups: Vec::new(),
             timer: None,
+            tape,
         });
         Ok(())
     }
 
-    pub(crate) fn request(&mut self, to: PublicKey, message: Option<MessageId>, text: &str) -> u64 {
+    /// How its store is opened.
+    pub(super) fn options(&self, incarnation: Incarnation, seed: [u8; 32]) -> OpenOptions {
+        OpenOptions {
+            owner: self.key(),
+            store_key: store_key(self.person),
+            incarnation,
+            seed,
+            segments: SegmentSizes {
+                first: 4 * 1024,
+                largest: 64 * 1024,
+            },
+            tail: None,
+        }
+    }
+
+    pub(crate) fn request(
+        &mut self,
+        to: PublicKey,
+        message: Option<MessageId>,
+        text: &str,
+        nonsense: bool,
+    ) -> u64 {
         self.next_request += 1;
         let accepted = AcceptedMessage {
             by: usize::MAX,
@@ -272,6 +304,7 @@ impl SimNode {
             to,
             message: message.unwrap_or(MessageId::ZERO),
             text: text.to_owned(),
+            nonsense,
         };
         self.requests.insert(self.next_request, accepted);
         self.next_request
@@ -299,7 +332,7 @@ impl SimNode {
     }
 }
 
-fn secret_of(person: usize) -> SecretKey {
+pub(super) fn secret_of(person: usize) -> SecretKey {
     SecretKey::from_seed([u8::try_from(person + 1).unwrap_or(u8::MAX); 32])
 }
 

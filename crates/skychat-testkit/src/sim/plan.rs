@@ -16,6 +16,8 @@ pub enum Class {
     Partition,
     /// The same, with peers that ask to wait and never ask again.
     Hold,
+    /// Restarts, with messages that are no content: refused for good.
+    Refused,
     /// Restarts, with bodies that are lost on the way and refused as `absent`.
     Dropped,
     /// Restarts, with directories restored from older copies.
@@ -32,17 +34,20 @@ pub enum Class {
     Memory,
     /// Restarts and partitions, with a node that breaks the rules and forks its feeds.
     Hostile,
-    /// All of it but hostile nodes.
+    /// Restarts, with machines resumed from a snapshot with their memory.
+    Snapshot,
+    /// All of it.
     All,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 13] = [
+    pub const ALL: [Class; 15] = [
         Class::Steady,
         Class::Restart,
         Class::Partition,
         Class::Hold,
+        Class::Refused,
         Class::Dropped,
         Class::Restore,
         Class::RestoreDropped,
@@ -51,6 +56,7 @@ impl Class {
         Class::Retry,
         Class::Memory,
         Class::Hostile,
+        Class::Snapshot,
         Class::All,
     ];
 
@@ -58,13 +64,28 @@ impl Class {
     pub fn is_plain(self) -> bool {
         matches!(
             self,
-            Class::Steady | Class::Restart | Class::Partition | Class::Hold | Class::Retry
+            Class::Steady
+                | Class::Restart
+                | Class::Partition
+                | Class::Hold
+                | Class::Refused
+                | Class::Retry
         )
     }
 
     /// Whether bodies are lost on the way.
     pub fn drops(self) -> bool {
         matches!(self, Class::Dropped | Class::RestoreDropped | Class::All)
+    }
+
+    /// Whether the first person's nodes break the rules.
+    pub fn is_hostile(self) -> bool {
+        matches!(self, Class::Hostile | Class::All)
+    }
+
+    /// Whether machines are resumed with their memory.
+    pub fn resumes(self) -> bool {
+        matches!(self, Class::Snapshot | Class::All)
     }
 
     fn trouble(self, roll: u64) -> What {
@@ -74,6 +95,7 @@ impl Class {
             Class::Restart => &[What::Clock],
             Class::Partition => &[What::Block, What::Block, What::Release],
             Class::Hold => &[What::Hold],
+            Class::Refused => &[What::Nonsense],
             Class::Dropped => &[What::Clock],
             Class::Restore | Class::RestoreDropped => &[What::Snapshot, What::Restore],
             Class::Clone => &[What::Copy],
@@ -81,6 +103,7 @@ impl Class {
             Class::Retry => &[What::Retry],
             Class::Memory => &[What::Memory],
             Class::Hostile => &[What::Block, What::Release, What::Twin],
+            Class::Snapshot => &[What::Suspend, What::Resume],
             Class::All => &[
                 What::Clock,
                 What::Block,
@@ -92,6 +115,10 @@ impl Class {
                 What::OneShot,
                 What::Retry,
                 What::Memory,
+                What::Nonsense,
+                What::Twin,
+                What::Suspend,
+                What::Resume,
             ],
         };
         let of: &[What] = if roll.is_multiple_of(2) {
@@ -119,6 +146,8 @@ pub struct Action {
 pub enum What {
     /// Somebody says something.
     Say,
+    /// Somebody says something that is no content.
+    Nonsense,
     /// Two nodes are linked.
     Link,
     /// Time passes.
@@ -151,6 +180,10 @@ pub enum What {
     Memory,
     /// A second writer under one incarnation.
     Twin,
+    /// A machine is saved with its memory.
+    Suspend,
+    /// A machine goes on from where it was saved.
+    Resume,
 }
 
 /// A history.
@@ -278,6 +311,7 @@ impl Class {
             Class::Restart => "restart",
             Class::Partition => "partition",
             Class::Hold => "hold",
+            Class::Refused => "refused",
             Class::Dropped => "dropped",
             Class::Restore => "restore",
             Class::RestoreDropped => "restore_dropped",
@@ -286,6 +320,7 @@ impl Class {
             Class::Retry => "retry",
             Class::Memory => "memory",
             Class::Hostile => "hostile",
+            Class::Snapshot => "snapshot",
             Class::All => "all",
         }
     }

@@ -1,7 +1,8 @@
 //! Playing a history: what people, machines and networks do.
 
 use skychat_engine::Input;
-use skychat_proto::content::Content;
+use skychat_identity::PublicKey;
+use skychat_proto::content::{Content, TEXT};
 use skychat_proto::ids::MessageId;
 
 use super::{Action, Class, Plan, Planted, SECOND, SimNet, SimNode, Verdict, What, WriterSpec};
@@ -42,7 +43,8 @@ fn play_with(plan: &Plan, planted: Option<Planted>) -> (SimNet, Verdict) {
     for person in 0..plan.people {
         let node = net.add(SimNode::new(person, WriterSpec::Node));
         net.nodes[node].skew_ms = net.skew();
-        net.nodes[node].hostile = plan.class == Class::Hostile && person == 0;
+        net.nodes[node].hostile = plan.class.is_hostile() && person == 0;
+        net.nodes[node].taping = plan.class.resumes() && person != 0;
         net.start(node);
     }
     net.dropping = plan.class.drops();
@@ -59,6 +61,13 @@ fn play_with(plan: &Plan, planted: Option<Planted>) -> (SimNet, Verdict) {
         }
     }
     net.heal();
+    if plan.class.is_hostile() {
+        // What was changed on its way before is forgotten with the links it came by: from here on everybody says what
+        // it holds, and two histories of one feed have to come out.
+        net.rest(SECOND);
+        net.cut_hostile();
+        net.heal();
+    }
     if plan.class.is_plain() {
         net.rest(60 * SECOND);
         net.converged();
@@ -67,8 +76,7 @@ fn play_with(plan: &Plan, planted: Option<Planted>) -> (SimNet, Verdict) {
     let (before, nodes) = (net.steps(), net.nodes.len() as u64);
     net.rest(60 * SECOND);
     let busy = net.steps() - before;
-    // Two tellers of one forked feed are asked in turn for as long as both are there.
-    if busy > nodes * QUIET && plan.class != Class::Hostile {
+    if busy > nodes * QUIET {
         net.problems
             .push(format!("no rest: {busy} inputs in a quiet minute"));
     }
@@ -104,7 +112,8 @@ impl Player {
         let link = links.get(index(a, links.len())).copied();
         let node = index(a, self.people);
         match action.what {
-            What::Say => self.say(net, action),
+            What::Say => self.say(net, action, false),
+            What::Nonsense => self.say(net, action, true),
             What::Link => {
                 let up = running(net);
                 let (Some(a), Some(b)) = (pick(&up, a), pick(&up, b)) else {
@@ -166,6 +175,8 @@ impl Player {
                     net.start(copy);
                 }
             }
+            What::Suspend => net.nodes[node].suspend(),
+            What::Resume => net.resume(node),
             What::OneShot => self.one_shot(net, action),
             What::Retry => {
                 let known = index(a, self.clients.len());
@@ -203,7 +214,7 @@ impl Player {
         }
     }
 
-    fn say(&mut self, net: &mut SimNet, action: &Action) {
+    fn say(&mut self, net: &mut SimNet, action: &Action, nonsense: bool) {
         let [a, b, c] = action.rolls;
         let Some(node) = pick(&running(net), a) else {
             return;
@@ -215,6 +226,10 @@ impl Player {
         let person = net.nodes[node].person();
         let other = (person + 1 + index(b, self.people - 1)) % self.people;
         let text = format!("{:04} {person}>{other}", self.said);
+        if nonsense {
+            net.say_nonsense(node, other, &text);
+            return;
+        }
         let client = matches!(self.class, Class::Retry | Class::All) && c % 3 == 0;
         let message = client.then(|| {
             let bytes = net.bytes32();
@@ -248,6 +263,8 @@ impl SimNet {
     /// Adds a node, which is down.
     pub fn add(&mut self, mut node: SimNode) -> usize {
         node.planted = self.planted;
+        let same = |other: &SimNode| other.hostile && other.person() == node.person();
+        node.hostile |= self.nodes.iter().any(same);
         self.nodes.push(node);
         self.nodes.len() - 1
     }
@@ -257,18 +274,42 @@ impl SimNet {
         i64::try_from(self.below(2 * DAY_MS.unsigned_abs())).unwrap_or(0) - DAY_MS
     }
 
+    fn key_of(&self, person: usize) -> PublicKey {
+        let known = self.nodes.iter().find(|node| node.person() == person);
+        known.map_or_else(|| SimNode::key_of(person), SimNode::key)
+    }
+
     /// A node says something to a person, as its host would: an id that its store knows is not sent again (ID-4).
     pub fn say(&mut self, node: usize, person: usize, message: Option<MessageId>, text: &str) {
-        let to = SimNode::key_of(person);
+        let to = self.key_of(person);
         if let Some(message) = message
             && self.nodes[node].knows(&to, message)
         {
             return;
         }
-        let Ok(content) = Content::text(text) else {
-            return;
+        if let Ok(content) = Content::text(text) {
+            self.send(node, (to, message, text), content);
+        }
+    }
+
+    /// A node says something that is no content: the other side refuses it for good. `name` is what reports call it.
+    pub fn say_nonsense(&mut self, node: usize, person: usize, name: &str) {
+        let content = Content::Unsupported {
+            kind: TEXT,
+            // A text of five bytes, of which one is there.
+            bytes: vec![0x0a, 5, b'x'],
         };
-        let request = self.nodes[node].request(to, message, text);
+        self.send(node, (self.key_of(person), None, name), content);
+    }
+
+    fn send(
+        &mut self,
+        node: usize,
+        (to, message, text): (PublicKey, Option<MessageId>, &str),
+        content: Content,
+    ) {
+        let nonsense = !matches!(content, Content::Text(_));
+        let request = self.nodes[node].request(to, message, text, nonsense);
         self.hand(
             node,
             Input::Send {

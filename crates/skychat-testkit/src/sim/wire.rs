@@ -121,7 +121,7 @@ impl SimNet {
                     Payload::Sync(message) => Frame::Sync(message.encode()),
                     Payload::Range(range) => Frame::Range(range.to_bytes()),
                 };
-                if self.nodes[node].hostile {
+                if self.nodes[node].hostile && self.garbling {
                     self.transmit_hostile(node, id, to_b, frame);
                 } else {
                     self.transmit(id, to_b, frame);
@@ -144,7 +144,8 @@ impl SimNet {
                 break;
             }
             let (now, wall) = (self.moment(), self.wall(node));
-            self.nodes[node].answer(now, wall);
+            let fresh = self.bytes32();
+            self.nodes[node].answer(now, wall, fresh);
         }
         let accepted = self.nodes[node].take_accepted();
         self.accepted
@@ -161,7 +162,8 @@ impl SimNet {
             return;
         };
         let sync = 50 + self.below(4_000);
-        if let Some(batch) = self.nodes[node].begin_commit() {
+        let fresh = self.bytes32();
+        if let Some(batch) = self.nodes[node].begin_commit(&fresh) {
             self.schedule(self.now + sync, Due::Synced { node, life });
             if self.planted == Some(Planted::AckBeforeSync) {
                 self.hand(node, Input::Committed { batch });
