@@ -94,6 +94,10 @@ pub(crate) fn run(seeds: u32) -> Result<()> {
         )
     })?;
     steps.step(&format!("torture, {} kills", torture::LONG), torture::long)?;
+    for scenario in torture::SCENARIOS {
+        let name = format!("torture, {}", scenario.name());
+        steps.step(&name, || torture::scenario(*scenario))?;
+    }
     steps.step("demo", || {
         step::run(&mut cargo(&[
             "run",

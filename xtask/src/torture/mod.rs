@@ -104,6 +104,26 @@ pub(crate) fn long() -> Result<()> {
     run(&Arguments::kills(LONG, false))
 }
 
+/// What is played before an issue is called done, beside the kills.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario::FullDisk,
+    Scenario::Restore,
+    Scenario::Clones,
+    Scenario::Wires,
+    Scenario::Steady,
+    Scenario::Negative,
+];
+
+/// One of them, with the daemon as people run it.
+pub(crate) fn scenario(scenario: Scenario) -> Result<()> {
+    run(&Arguments {
+        scenario,
+        // Memory is warm after some minutes only.
+        minutes: (scenario == Scenario::Steady).then_some(10),
+        ..Arguments::kills(SHORT, false)
+    })
+}
+
 impl Arguments {
     fn kills(kills: u64, dev: bool) -> Self {
         Self {
@@ -147,13 +167,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         println!("{}: SKIPPED: {why}", arguments.scenario.name());
         return clean(&plan, given);
     }
+    if arguments.scenario == Scenario::Steady {
+        // Too many messages for a history of each; it judges by itself.
+        played.with_context(|| format!("steady: REJECTED; replay: {replay}"))?;
+        if arguments.json {
+            println!(
+                "{}",
+                json!({ "scenario": "steady", "seed": seed, "passed": true })
+            );
+        } else {
+            println!("steady: passed in {} s", took.as_secs());
+        }
+        return clean(&plan, given);
+    }
     let verdict = check::file(&history)?;
     if arguments.scenario == Scenario::Negative {
         return negative(&plan, &verdict, given);
     }
     let passed = verdict.passed() && played.is_ok();
-    // Where no message is written down, none can be taken out.
-    let control = if passed && arguments.scenario != Scenario::Steady {
+    let control = if passed {
         Some(doctor::rejected(&history)?)
     } else {
         None

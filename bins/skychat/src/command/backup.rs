@@ -3,10 +3,11 @@
 use std::io::{BufReader, BufWriter, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use skychat_api::{Code, V1};
 use skychat_core::datadir;
-use skychat_core::upkeep::{self, BackupCost, UpkeepError};
+use skychat_core::upkeep::{self, BackupCost, Progress, UpkeepError};
 use skychat_identity::PublicKey;
 use zeroize::Zeroizing;
 
@@ -35,12 +36,12 @@ pub(crate) fn run(common: &Common, backup: &Backup, screen: &mut Screen) -> Resu
     let dir = super::data_dir(common)?;
     let (done, sentence) = match backup {
         Backup::Create(given) => {
-            let done = create(&dir, given)?;
+            let done = create(&dir, given, &bar(screen, "backing up"))?;
             let what = format!("{} is backed up in", dir.display());
             (done, format!("{what} {}", given.file.display()))
         }
         Backup::Restore(given) => {
-            let done = restore(&dir, given)?;
+            let done = restore(&dir, given, &bar(screen, "restoring"))?;
             let what = format!("{} is made from", dir.display());
             (done, format!("{what} {}", given.file.display()))
         }
@@ -56,7 +57,24 @@ pub(crate) fn run(common: &Common, backup: &Backup, screen: &mut Screen) -> Resu
     ))
 }
 
-fn create(dir: &Path, given: &BackupFile) -> Result<Done, Failure> {
+/// How far it is, in bytes, on standard error, if that is a terminal and nobody wants documents.
+fn bar(screen: &Screen, what: &'static str) -> ProgressBar {
+    let is_shown = !screen.is_json() && std::io::stderr().is_terminal();
+    let target = if is_shown {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    if let Ok(style) = ProgressStyle::with_template(
+        "{prefix} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+    ) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.with_prefix(what)
+}
+
+fn create(dir: &Path, given: &BackupFile, bar: &ProgressBar) -> Result<Done, Failure> {
     let file = &given.file;
     let refused = |error: std::io::Error| {
         let code = match error.kind() {
@@ -78,7 +96,13 @@ fn create(dir: &Path, given: &BackupFile) -> Result<Done, Failure> {
     let draft = tempfile::NamedTempFile::new_in(folder).map_err(refused)?;
     let mut out = BufWriter::new(draft);
     let cost = BackupCost::default();
-    let report = upkeep::back_up(dir, &mut out, &passphrase, cost, &mut |_| {}).map_err(failed)?;
+    let mut show = |progress: Progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.read);
+    };
+    let report = upkeep::back_up(dir, &mut out, &passphrase, cost, &mut show);
+    bar.finish_and_clear();
+    let report = report.map_err(failed)?;
     let draft = out
         .into_inner()
         .map_err(|error| refused(error.into_error()))?;
@@ -99,7 +123,7 @@ fn create(dir: &Path, given: &BackupFile) -> Result<Done, Failure> {
     })
 }
 
-fn restore(dir: &Path, given: &BackupFile) -> Result<Done, Failure> {
+fn restore(dir: &Path, given: &BackupFile, bar: &ProgressBar) -> Result<Done, Failure> {
     let file = std::fs::File::open(&given.file).map_err(|error| {
         let code = match error.kind() {
             ErrorKind::NotFound => Code::BadRequest,
@@ -108,8 +132,11 @@ fn restore(dir: &Path, given: &BackupFile) -> Result<Done, Failure> {
         Failure::new(code, format!("reading {}: {error}", given.file.display()))
     })?;
     let passphrase = passphrase(given, false)?;
-    let mut input = BufReader::new(file);
-    let restored = upkeep::restore(dir, &mut input, &passphrase).map_err(failed)?;
+    bar.set_length(file.metadata().map_or(0, |facts| facts.len()));
+    let mut input = bar.wrap_read(BufReader::new(file));
+    let restored = upkeep::restore(dir, &mut input, &passphrase);
+    bar.finish_and_clear();
+    let restored = restored.map_err(failed)?;
     Ok(Done {
         v: V1,
         file: given.file.clone(),

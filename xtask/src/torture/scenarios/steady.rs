@@ -3,7 +3,10 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -11,9 +14,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{
-    super::{Plan, clock, daemon::Daemon, load::Switch, record::Record, stage},
-    broken,
+use super::super::{
+    Plan, clock,
+    daemon::{Daemon, lock},
+    load::Switch,
+    record::Record,
+    stage,
 };
 
 /// Messages a second in all, and how many write them.
@@ -32,6 +38,24 @@ const MOST_MORE: u64 = 4;
 /// Of the rate, what has to be reached for the run to mean something.
 const LEAST_SHARE: f64 = 0.95;
 
+/// What is not as it has to be.
+#[derive(Default)]
+struct Wrong(Mutex<Vec<String>>);
+
+impl Wrong {
+    fn add(&self, what: String) {
+        lock(&self.0).push(what);
+    }
+
+    fn verdict(self) -> Result<()> {
+        let found = lock(&self.0);
+        if found.is_empty() {
+            return Ok(());
+        }
+        bail!("{}", found.join("; "))
+    }
+}
+
 /// What one daemon takes at one time.
 #[derive(Clone, Copy, Default)]
 struct Sample {
@@ -43,6 +67,7 @@ struct Sample {
 
 /// Plays it.
 pub(super) fn run(plan: &Plan, record: &Record) -> Result<()> {
+    let wrong = Wrong::default();
     let (daemons, wires) = stage::set(plan, 2)?;
     let [from, to] = daemons.as_slice() else {
         bail!("the stage has other players");
@@ -53,10 +78,10 @@ pub(super) fn run(plan: &Plan, record: &Record) -> Result<()> {
     let (switch, accepted, seen) = (Switch::default(), AtomicU64::new(0), AtomicU64::new(0));
     let time = plan.minutes.unwrap_or(SHORT);
     let samples = thread::scope(|scope| {
-        scope.spawn(|| watch(to, &seen, record));
+        scope.spawn(|| watch(to, &seen, &wrong));
         for lane in 0..LANES {
-            let (switch, accepted) = (&switch, &accepted);
-            scope.spawn(move || say(from, to, lane, switch, accepted, record));
+            let (switch, accepted, wrong) = (&switch, &accepted, &wrong);
+            scope.spawn(move || say(from, to, lane, switch, accepted, wrong));
         }
         let samples = look(plan, [from, to], time, &accepted, &seen);
         switch.no_more();
@@ -75,22 +100,20 @@ pub(super) fn run(plan: &Plan, record: &Record) -> Result<()> {
     }
     let (accepted, seen) = (accepted.into_inner(), seen.into_inner());
     if arrived.is_none() || seen != accepted {
-        broken(
-            record,
-            &format!("{accepted} messages were accepted, and {seen} seen"),
-        );
+        wrong.add(format!(
+            "{accepted} messages were accepted, and {seen} seen"
+        ));
     }
     let expected = RATE as f64 * time.as_secs_f64();
     if (accepted as f64) < expected * LEAST_SHARE {
-        broken(
-            record,
-            &format!("{accepted} messages were accepted, and {expected:.0} were to be"),
-        );
+        wrong.add(format!(
+            "{accepted} messages were accepted, and {expected:.0} were to be"
+        ));
     }
     for (daemon, samples) in [from, to].into_iter().zip(samples?) {
-        judge(plan, daemon, &samples, record);
+        judge(plan, daemon, &samples, &wrong);
     }
-    Ok(())
+    wrong.verdict()
 }
 
 /// Writes messages of one lane, numbered, at its share of the rate; what was late is made up for.
@@ -100,7 +123,7 @@ fn say(
     lane: u64,
     switch: &Switch,
     accepted: &AtomicU64,
-    record: &Record,
+    wrong: &Wrong,
 ) {
     let period = Duration::from_micros(1_000_000 * LANES / RATE);
     let filler = "x".repeat(TEXT);
@@ -114,12 +137,12 @@ fn say(
         let body = json!({ "to": to.key, "text": text, "wait": "accepted", "timeout_ms": 10_000 });
         let mut open = match connection.take().map_or_else(|| from.connect(), Ok) {
             Ok(open) => open,
-            Err(error) => return broken(record, &format!("no connection: {error}")),
+            Err(error) => return wrong.add(format!("no connection: {error}")),
         };
         match open.ask("POST", "/v1/messages", Some(&body)) {
             Ok(answer) if answer.status == 200 => {}
-            Ok(answer) => return broken(record, &format!("not accepted: {}", answer.document)),
-            Err(error) => return broken(record, &format!("no answer: {error}")),
+            Ok(answer) => return wrong.add(format!("not accepted: {}", answer.document)),
+            Err(error) => return wrong.add(format!("no answer: {error}")),
         }
         connection = Some(open);
         accepted.fetch_add(1, Ordering::Relaxed);
@@ -129,13 +152,13 @@ fn say(
 }
 
 /// Reads what arrives: of each lane one after the other, none left out.
-fn watch(at: &Daemon, seen: &AtomicU64, record: &Record) {
+fn watch(at: &Daemon, seen: &AtomicU64, wrong: &Wrong) {
     let stream = at
         .connect()
         .and_then(|connection| connection.stream("/v1/events?after=first", "application/x-ndjson"));
     let mut lines = match stream {
         Ok(lines) => lines,
-        Err(error) => return broken(record, &format!("no events: {error}")),
+        Err(error) => return wrong.add(format!("no events: {error}")),
     };
     let mut next = vec![0_u64; usize::try_from(LANES).unwrap_or_default()];
     while let Ok(Some(line)) = lines.next() {
@@ -147,7 +170,7 @@ fn watch(at: &Daemon, seen: &AtomicU64, record: &Record) {
         };
         let mut words = text.split(' ').map(str::parse::<u64>);
         let (Some(Ok(lane)), Some(Ok(number))) = (words.next(), words.next()) else {
-            return broken(record, "a message that nobody wrote");
+            return wrong.add("a message that nobody wrote".to_owned());
         };
         let place = usize::try_from(lane)
             .ok()
@@ -155,10 +178,7 @@ fn watch(at: &Daemon, seen: &AtomicU64, record: &Record) {
         match place {
             Some(next) if *next == number => *next = number.saturating_add(1),
             _ => {
-                return broken(
-                    record,
-                    &format!("lane {lane} goes on with {number}: {next:?}"),
-                );
+                return wrong.add(format!("lane {lane} goes on with {number}: {next:?}"));
             }
         }
         seen.fetch_add(1, Ordering::Relaxed);
@@ -234,7 +254,7 @@ fn sample(daemon: &Daemon) -> Result<Sample> {
 type Count = fn(&Sample) -> u64;
 
 /// Looks at the last two thirds of the run: the first one is for getting warm.
-fn judge(plan: &Plan, daemon: &Daemon, samples: &[Sample], record: &Record) {
+fn judge(plan: &Plan, daemon: &Daemon, samples: &[Sample], wrong: &Wrong) {
     let third = samples.len() / 3;
     let warm = samples.get(third..).unwrap_or_default();
     let (before, last) = warm.split_at(warm.len() / 2);
@@ -246,13 +266,10 @@ fn judge(plan: &Plan, daemon: &Daemon, samples: &[Sample], record: &Record) {
         most(samples, |sample| sample.resident_kib) as f64 / 1024.0
     ));
     if growth > MOST_GROWTH {
-        broken(
-            record,
-            &format!(
-                "memory of {} grows by {growth:.0} KiB a minute",
-                daemon.name
-            ),
-        );
+        wrong.add(format!(
+            "memory of {} grows by {growth:.0} KiB a minute",
+            daemon.name
+        ));
     }
     let descriptors: Count = |sample| sample.descriptors;
     let (threads, tasks): (Count, Count) = (|sample| sample.threads, |sample| sample.tasks);
@@ -264,10 +281,10 @@ fn judge(plan: &Plan, daemon: &Daemon, samples: &[Sample], record: &Record) {
         let (before, last) = (most(before, of), most(last, of));
         plan.say(&format!("{}: {what} {before}, then {last}", daemon.name));
         if last > before.saturating_add(MOST_MORE) {
-            broken(
-                record,
-                &format!("{what} of {} grow from {before} to {last}", daemon.name),
-            );
+            wrong.add(format!(
+                "{what} of {} grow from {before} to {last}",
+                daemon.name
+            ));
         }
     }
 }
