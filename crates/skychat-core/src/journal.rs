@@ -142,21 +142,20 @@ fn open_blocking(
         groups_before: reader.size().groups,
         reader: reader.clone(),
     };
+    let tips = recovered.tips.into_iter().map(|(feed, tip)| {
+        let (head, hash) = (tip.head, tip.hash);
+        (feed, skychat_engine::Tip { head, hash })
+    });
+    let recovered = Recovered {
+        tables: recovered.tables,
+        tips: tips.collect(),
+        ..Recovered::default()
+    };
     Ok(Opened {
         last_event: reader.last_event(),
         writer,
         reader,
-        recovered: Recovered {
-            tables: recovered.tables,
-            tips: recovered
-                .tips
-                .into_iter()
-                .map(|(feed, tip)| {
-                    let (head, hash) = (tip.head, tip.hash);
-                    (feed, skychat_engine::Tip { head, hash })
-                })
-                .collect(),
-        },
+        recovered: recovered.without_closed(&owner),
         facts: Arc::new(facts),
         dir,
     })

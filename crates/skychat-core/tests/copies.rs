@@ -93,7 +93,50 @@ async fn two_copies_that_run_at_once_are_told_and_lose_nothing() {
     }
 }
 
-/// The same for a peer to whom nobody ever wrote, and who is linked twice before it says anything.
+/// INC-9: feeds of earlier lives that a restarted node left on its disk go to a directory that was put back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_directory_gets_closed_feeds_from_a_restarted_peer() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let bob = on_disk(2, dirs[0].path()).listen(loopback());
+    let bob = bob.spawn().await.unwrap();
+    bob.consent(key(1)).await.unwrap();
+    let mut expected = Vec::new();
+    for life in 0..8 {
+        let ann = on_disk(1, dirs[1].path()).peer(bob.address());
+        let ann = ann.spawn().await.unwrap();
+        let text = format!("life {life}");
+        ann.deliver(say(2, &text), WaitFor::Stored, LONG)
+            .await
+            .unwrap();
+        expected.push(text);
+        ann.shutdown(LONG).await;
+        if life == 1 {
+            copy(&data_dir(dirs[1].path()), &data_dir(dirs[2].path()));
+        }
+    }
+    bob.shutdown(LONG).await;
+    let bob = on_disk(2, dirs[0].path()).listen(loopback());
+    let bob = bob.spawn().await.unwrap();
+    let ann = on_disk(1, dirs[2].path()).peer(bob.address());
+    let ann = ann.spawn().await.unwrap();
+    ann.deliver(say(2, "restored"), WaitFor::Stored, LONG)
+        .await
+        .unwrap();
+    expected.push("restored".to_owned());
+    let (counts, texts) = told(&mut from_start(&bob)).await;
+    assert_eq!(texts, expected);
+    assert_eq!(counts.get("gap"), None, "{counts:?}");
+    let mut events = from_start(&ann);
+    let mut lives = std::collections::BTreeSet::new();
+    while lives.len() < 6 {
+        if let EventKind::Recovered(recovered) = next(&mut events).await.kind {
+            assert!(recovered.foreign, "this store did not write it");
+            lives.insert(recovered.incarnation);
+        }
+    }
+}
+
+/// Two copies of a peer to whom nobody ever wrote, and who is linked twice before it says anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_copies_of_a_stranger_are_told_too() {
     let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());

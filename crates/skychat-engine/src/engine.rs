@@ -20,6 +20,7 @@ use skychat_proto::record::tables::{self, Event, MessageRow, PeerRow};
 use skychat_proto::sync::{Kept, Refusal};
 
 use crate::batch::Batches;
+use crate::closed::Closed;
 use crate::incoming::{Parked, Recent};
 use crate::outgoing::{Reissue, Waiting, Writer};
 use crate::peers::{LinkSide, Suspicion};
@@ -67,6 +68,7 @@ pub struct Engine {
     pub(crate) continued_heads: BTreeMap<SpaceId, Vec<skychat_feed::Named>>,
     pub(crate) next_question: u64,
     pub(crate) left_behind: LeftBehind,
+    pub(crate) closed: Closed,
     /// The number of the next life of this store.
     pub(crate) life_number: u64,
     pub(crate) events: u64,
@@ -135,7 +137,13 @@ impl Engine {
             now,
             wall,
             batches: Batches::new(),
-            replicator: Replicator::new(feed_config, facts.feeds, facts.spaces, facts.proofs),
+            replicator: Replicator::new(
+                feed_config,
+                facts.feeds,
+                facts.spaces,
+                facts.proofs,
+                recovered.closed,
+            ),
             sessions: Sessions::new(),
             writers: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -152,6 +160,7 @@ impl Engine {
             continued_heads: BTreeMap::new(),
             next_question: OWN_QUESTION,
             left_behind: LeftBehind::default(),
+            closed: Closed::default(),
             life_number: number,
             events: 0,
             full: false,
@@ -168,6 +177,15 @@ impl Engine {
     pub fn handle(&mut self, now: Moment, wall: Timestamp, input: Input) {
         self.now = now;
         self.wall = wall;
+        if let Some(input) = self.in_turn(input) {
+            self.work(input);
+        }
+        self.drain();
+    }
+
+    /// Does what follows from a fact.
+    pub(crate) fn work(&mut self, input: Input) {
+        let now = self.now;
         match input {
             Input::LinkUp { link, peer, hello } => self.link_up(link, peer, hello),
             Input::LinkDown { link } => self.link_down(link),
@@ -211,6 +229,7 @@ impl Engine {
             Input::Found { lookup, found } => self.found(lookup, found),
             Input::Loaded { load, range } => self.replicator.loaded(now, load, range),
             Input::LoadedContent { load, content } => self.loaded_content(load, content),
+            Input::LoadedFeed { load, found } => self.loaded_feed(load, found),
             Input::Committed { batch } => self.committed(batch),
             Input::StoreFull { full } => {
                 self.full = full;
@@ -237,7 +256,9 @@ impl Engine {
     pub fn has_room(&self) -> bool {
         // While the disk is full sends are to be rejected and links to be answered: what that
         // takes is a few rows.
-        self.batches.has_room() || (self.full && self.batches.len() < MAX_ROWS_WHILE_FULL)
+        let batches =
+            self.batches.has_room() || (self.full && self.batches.len() < MAX_ROWS_WHILE_FULL);
+        batches && self.closed.has_room()
     }
 
     /// Whether there is no room on the disk.
@@ -297,8 +318,8 @@ impl Engine {
             .collect()
     }
 
-    /// Feeds held, and how many of them are not closed.
-    pub fn feed_counts(&self) -> (usize, usize) {
+    /// Feeds held, how many of them are known in memory, and how many are not closed.
+    pub fn feed_counts(&self) -> (usize, usize, usize) {
         self.replicator.counts()
     }
 

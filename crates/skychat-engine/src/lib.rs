@@ -35,6 +35,7 @@
 //! Spec: `docs/ARCHITECTURE.md`.
 
 mod batch;
+mod closed;
 mod dropping;
 mod engine;
 mod incoming;

@@ -17,6 +17,8 @@ use skychat_proto::record::Taken;
 use skychat_proto::sync::{HoldCause, Kept, Refusal, SyncMessage};
 use zeroize::Zeroizing;
 
+use crate::recovered::Recovered;
+
 /// A fact handed to the engine.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -96,6 +98,14 @@ pub enum Input {
         /// The message id of that entry and its content as stored; `None`: gone.
         content: Option<(MessageId, Zeroizing<Vec<u8>>)>,
     },
+    /// The answer to [`Output::LoadFeed`].
+    LoadedFeed {
+        /// The number of the question.
+        load: u64,
+        /// What the store holds of that feed, nothing if it holds none: its end, and its rows of the tables `FEED`,
+        /// `ACKED` and `REFUSED`. `None`: it cannot be read.
+        found: Option<Recovered>,
+    },
     /// That batch is on disk. Batches commit in the order they were taken.
     Committed {
         /// Which one.
@@ -129,6 +139,7 @@ impl Input {
             Input::Send { .. }
             | Input::LinkUp { .. }
             | Input::LoadedContent { .. }
+            | Input::LoadedFeed { .. }
             | Input::Loaded { .. } => true,
             // They may end this life.
             Input::Sync { message, .. } => {
@@ -201,6 +212,13 @@ pub enum Output {
         feed: FeedId,
         /// Which entry.
         seq: Seq,
+    },
+    /// Read what is known of a feed that was left out at the start (INC-9).
+    LoadFeed {
+        /// Comes back in [`Input::LoadedFeed`].
+        load: u64,
+        /// Which feed.
+        feed: FeedId,
     },
     /// A send is durable: it will arrive, or the application is told why not.
     Accepted {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skychat_feed::FeedFacts;
+use skychat_feed::{ClosedMark, FeedFacts};
 use skychat_identity::{KeyCache, PublicKey};
 use skychat_proto::DecodeError;
 use skychat_proto::ids::{
@@ -27,8 +27,10 @@ pub struct Tip {
 pub struct Recovered {
     /// Live rows by table and key.
     pub tables: BTreeMap<(TableId, Vec<u8>), Vec<u8>>,
-    /// The end of every feed held.
+    /// The ends of the feeds held.
     pub tips: BTreeMap<FeedId, Tip>,
+    /// What was left out: see [`without_closed`](Self::without_closed).
+    pub closed: BTreeSet<ClosedMark>,
 }
 
 /// The lives of a peer with their parents.
@@ -51,11 +53,11 @@ impl Recovered {
     ///
     /// # Errors
     /// [`DecodeError`]: a row is damaged, or of a later version.
-    pub(crate) fn read(self) -> Result<Facts, DecodeError> {
+    pub(crate) fn read(&self) -> Result<Facts, DecodeError> {
         let mut facts = Facts::default();
         let mut keys = KeyCache::new();
-        for (feed, tip) in self.tips {
-            let facts = facts.feeds.entry(feed).or_default();
+        for (feed, tip) in &self.tips {
+            let facts = facts.feeds.entry(*feed).or_default();
             facts.head = tip.head;
             facts.tip = tip.hash;
         }

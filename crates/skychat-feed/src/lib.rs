@@ -54,7 +54,7 @@ mod violation;
 
 pub use fork::{VerifiedFork, own_branch};
 pub use lives::{Learned, MAX_PEER_LIVES, OwnLine, PeerLives};
-pub use replicator::{Allowance, FeedFacts, Named, Offer, Replicator};
+pub use replicator::{Allowance, ClosedMark, FeedFacts, Named, Offer, Replicator};
 pub use verified::VerifiedRange;
 pub use verifier::{Checked, MAX_EXPECTED, Verifier};
 pub use violation::Violation;

@@ -8,6 +8,7 @@
 
 mod acks;
 mod asking;
+mod closed;
 mod compare;
 mod feeds;
 mod fork;
@@ -30,6 +31,7 @@ use crate::Violation;
 use feeds::Feed;
 use probe::Probe;
 
+pub use closed::ClosedMark;
 pub use feeds::{FeedFacts, Named};
 pub use fork::MAX_PROOFS;
 pub use have::is_row_of;
@@ -185,6 +187,8 @@ pub struct Config {
 pub struct Replicator {
     config: Config,
     feeds: BTreeMap<FeedId, Feed>,
+    /// Feeds that are closed and were left on disk.
+    closed: BTreeSet<ClosedMark>,
     /// Which feed held here continues a feed, at which position of it.
     continued: BTreeMap<FeedId, Vec<Position>>,
     /// Predecessors that are not there yet, and up to where they are wanted.
@@ -306,16 +310,19 @@ enum Load {
 }
 
 impl Replicator {
-    /// As the journal leaves it: `facts` of every feed held, `spaces` with their other members, `proofs` of forks.
+    /// As the journal leaves it: `facts` of every feed held but those that are `closed`, `spaces` with their other
+    /// members, `proofs` of forks.
     pub fn new(
         config: Config,
         facts: impl IntoIterator<Item = (FeedId, FeedFacts)>,
         spaces: impl IntoIterator<Item = (SpaceId, PublicKey)>,
         proofs: impl IntoIterator<Item = ForkProof>,
+        closed: BTreeSet<ClosedMark>,
     ) -> Self {
         let mut this = Replicator {
             config,
             feeds: BTreeMap::new(),
+            closed,
             continued: BTreeMap::new(),
             wanted: BTreeMap::new(),
             spaces: BTreeMap::new(),
@@ -598,10 +605,11 @@ impl Replicator {
         })
     }
 
-    /// How many feeds are held, and how many of them are not closed.
-    pub fn counts(&self) -> (usize, usize) {
+    /// How many feeds are held, how many of them are known in memory, and how many are not closed.
+    pub fn counts(&self) -> (usize, usize, usize) {
         let active = self.spaces.values().map(|space| space.active.len()).sum();
-        (self.feeds.len(), active)
+        let known = self.feeds.len();
+        (known.saturating_add(self.closed.len()), known, active)
     }
 
     fn give_up(&mut self, feed: FeedId) {

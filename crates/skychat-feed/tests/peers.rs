@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use skychat_feed::replicator::{Config, FeedFacts, Output};
@@ -69,7 +70,7 @@ fn sync_2_what_was_asked_for_before_it_is_on_disk_is_served_when_it_is() {
         kind: WriterKind::Node,
         live: Incarnation::from_bytes([8; 8]),
     };
-    let mut bob = Replicator::new(config, [], [], []);
+    let mut bob = Replicator::new(config, [], [], [], BTreeSet::new());
     let other_life = Incarnation::from_bytes([6; 8]);
     let space = feed().space;
     for (link, life) in [(author, feed().incarnation), (copy, other_life)] {
@@ -127,7 +128,7 @@ fn range_5_nobody_but_its_author_freezes_a_feed() {
         ..FeedFacts::default()
     };
     let spaces = [(feed().space, ann().public())];
-    let mut node = Replicator::new(config, [(feed(), facts)], spaces, []);
+    let mut node = Replicator::new(config, [(feed(), facts)], spaces, [], BTreeSet::new());
     let life = Incarnation::from_bytes([6; 8]);
     node.link_up(
         at(0),
@@ -200,7 +201,7 @@ fn inc_8_what_we_continue_is_not_for_others_to_say() {
         incarnation: config.live,
         ..feed()
     };
-    let mut node = Replicator::new(config, [(feed(), facts)], spaces, []);
+    let mut node = Replicator::new(config, [(feed(), facts)], spaces, [], BTreeSet::new());
     let life = Incarnation::from_bytes([6; 8]);
     node.link_up(
         at(0),

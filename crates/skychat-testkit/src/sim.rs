@@ -267,6 +267,16 @@ impl SimNet {
         self.settle(node);
     }
 
+    /// Keeps a copy of a node's directory.
+    pub fn snapshot(&mut self, node: usize) {
+        self.nodes[node].snapshot();
+    }
+
+    /// Puts the copy in place. The node has to be down.
+    pub fn restore(&mut self, node: usize) {
+        self.nodes[node].restore();
+    }
+
     /// Hands an input to a node, and does what comes out.
     pub fn hand(&mut self, node: usize, input: Input) {
         self.steps += 1;

@@ -73,6 +73,7 @@ impl Jumpy {
                     (feed, skychat_engine::Tip { head, hash })
                 })
                 .collect(),
+            closed: BTreeSet::new(),
         };
         let config = Config {
             kind: WriterKind::Node,

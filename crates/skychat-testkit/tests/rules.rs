@@ -126,10 +126,69 @@ fn inc_9_two_hundred_restarts_leave_one_open_feed() {
         net.start(0);
     }
     net.quiesce();
-    let (feeds, open) = net.nodes()[1].engine().unwrap().feed_counts();
-    assert_eq!(feeds, 201);
+    let (held, _, open) = net.nodes()[1].engine().unwrap().feed_counts();
+    assert_eq!(held, 201);
     assert!(open <= 2, "{open} feeds are open");
     assert_eq!(shown(&net, 1).len(), 200);
+    // A further start of each knows of these only.
+    for node in 0..2 {
+        net.crash(node, true);
+        net.start(node);
+        let (held, known, open) = net.nodes()[node].engine().unwrap().feed_counts();
+        assert_eq!(held, 201);
+        assert!(known <= 4, "{known} feeds are known");
+        assert!(open <= 2, "{open} feeds are open");
+    }
+    net.link(0, 1).unwrap();
+    net.say(0, 1, None, "200");
+    net.run_for(SECOND);
+    assert_eq!(shown(&net, 1).len(), 201);
+    let (_, known, _) = net.nodes()[1].engine().unwrap().feed_counts();
+    assert!(known <= 5, "{known} feeds are known");
+}
+
+/// INC-9: closed feeds were left on disk; a node whose directory was put back gets them from there.
+#[test]
+fn inc_9_closed_feeds_are_served_from_disk() {
+    let mut net = two();
+    net.say(1, 0, None, "hello");
+    for n in 0..20 {
+        net.link(0, 1).unwrap();
+        net.say(0, 1, None, &format!("{n:02}"));
+        net.run_for(SECOND);
+        net.crash(0, true);
+        if n == 4 {
+            net.snapshot(0);
+        }
+        net.start(0);
+    }
+    net.crash(0, true);
+    net.restore(0);
+    net.crash(1, true);
+    net.start(1);
+    let (held, known, _) = net.nodes()[1].engine().unwrap().feed_counts();
+    assert_eq!(held, 21);
+    assert!(known <= 4, "{known} feeds are known");
+    net.start(0);
+    net.link(0, 1).unwrap();
+    net.say(0, 1, None, "20");
+    net.run_for(5 * SECOND);
+    assert_eq!(shown(&net, 1).len(), 21, "nothing twice, nothing missing");
+    let (held, known, open) = net.nodes()[0].engine().unwrap().feed_counts();
+    assert_eq!(held, 22, "all of them came back");
+    assert!(known > 15 && open <= 3, "{known} known, {open} open");
+    assert_eq!(net.nodes()[0].engine().unwrap().peers()[0].owed, 0);
+    let (_, known, _) = net.nodes()[1].engine().unwrap().feed_counts();
+    assert!(known > 15, "{known} were read");
+    // And once more from there.
+    for node in 0..2 {
+        net.crash(node, true);
+        net.start(node);
+        let (_, known, _) = net.nodes()[node].engine().unwrap().feed_counts();
+        assert!(known <= 6, "{known} feeds are known");
+    }
+    net.quiesce();
+    assert_eq!(shown(&net, 1).len(), 21);
 }
 
 /// Durable events of a node that are no messages.

@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use skychat_engine::Input;
+use skychat_engine::{Input, Recovered, Tip};
 use skychat_proto::ids::{FeedId, Position, Seq};
 use skychat_proto::limits::LOADS;
+use skychat_proto::record::tables;
 use skychat_store::{ReadError, StoreReader};
 use tokio::sync::mpsc;
 use tracing::error;
@@ -29,12 +30,16 @@ pub(super) enum Load {
     },
     /// A content of our own.
     Content { load: u64, feed: FeedId, seq: Seq },
+    /// What is known of a closed feed.
+    Feed { load: u64, feed: FeedId },
 }
 
 impl Load {
     const fn feed(&self) -> FeedId {
         match self {
-            Load::Range { feed, .. } | Load::Content { feed, .. } => *feed,
+            Load::Range { feed, .. } | Load::Content { feed, .. } | Load::Feed { feed, .. } => {
+                *feed
+            }
         }
     }
 
@@ -45,6 +50,7 @@ impl Load {
                 load,
                 content: None,
             },
+            Load::Feed { load, .. } => Input::LoadedFeed { load, found: None },
         }
     }
 }
@@ -153,5 +159,26 @@ fn read(reader: &StoreReader, load: Load) -> Result<Input, ReadError> {
             let content = content.and_then(|found| Some((found.message, found.content?)));
             Ok(Input::LoadedContent { load, content })
         }
+        Load::Feed { load, feed } => {
+            let found = Some(facts(reader, feed)?);
+            Ok(Input::LoadedFeed { load, found })
+        }
     }
+}
+
+/// What the store knows of a feed: its end and its rows.
+fn facts(reader: &StoreReader, feed: FeedId) -> Result<Recovered, ReadError> {
+    let key = feed.to_bytes();
+    let mut found = Recovered::default();
+    if let Some(tip) = reader.tip(feed) {
+        let (head, hash) = (tip.head, tip.hash);
+        found.tips.insert(feed, Tip { head, hash });
+    }
+    for table in [tables::FEED, tables::ACKED, tables::REFUSED] {
+        let rows = reader.rows(table, &key)?.into_iter();
+        found
+            .tables
+            .extend(rows.map(|(key, row)| ((table, key), row)));
+    }
+    Ok(found)
 }

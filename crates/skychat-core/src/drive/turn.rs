@@ -333,6 +333,7 @@ impl Driver {
             Output::LoadContent { load, feed, seq } => {
                 self.loads.ask(Load::Content { load, feed, seq });
             }
+            Output::LoadFeed { load, feed } => self.loads.ask(Load::Feed { load, feed }),
             Output::Accepted {
                 request,
                 message,

@@ -381,7 +381,7 @@ impl Replicator {
                 )
             })
             .filter(|(named, at)| !self.feeds.get(named).is_some_and(|held| held.is_there(*at)))
-            .filter(|(named, _)| !self.is_live(named))
+            .filter(|(named, _)| !self.is_live(named) && !self.is_left_on_disk(named))
             .map(|(named, _)| named)
             .collect()
     }

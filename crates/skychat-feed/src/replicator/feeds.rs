@@ -123,7 +123,12 @@ impl Feed {
         }
     }
 
-    fn from_facts(facts: FeedFacts) -> Self {
+    /// What its `open` entries name.
+    pub(super) fn all_names(&self) -> impl Iterator<Item = &Named> {
+        self.names.iter().chain(&self.named_later)
+    }
+
+    pub(super) fn from_facts(facts: FeedFacts) -> Self {
         let read = |rows: &[ContinuesRow]| rows.iter().filter_map(|row| row.read().ok()).collect();
         let row = &facts.row;
         Feed {
@@ -169,14 +174,9 @@ impl Replicator {
     pub(super) fn restore(&mut self, facts: impl IntoIterator<Item = (FeedId, FeedFacts)>) {
         for (id, facts) in facts {
             let feed = Feed::from_facts(facts);
-            let names: Vec<Named> = feed
-                .names
-                .iter()
-                .chain(&feed.named_later)
-                .copied()
-                .collect();
+            let names: Vec<Named> = feed.all_names().copied().collect();
             self.feeds.insert(id, feed);
-            self.note_names(&id, &names);
+            self.note_names(&id, &names, false);
         }
         let all: Vec<FeedId> = self.feeds.keys().copied().collect();
         for id in all {
@@ -246,11 +246,12 @@ impl Replicator {
             state.named_later.extend_from_slice(names);
         }
         self.put_feed(feed);
-        self.note_names(feed, names);
+        self.note_names(feed, names, true);
         self.settle(feed);
     }
 
-    fn note_names(&mut self, by: &FeedId, names: &[Named]) {
+    /// Notes what a feed continues. `fresh`: it was not known before.
+    pub(super) fn note_names(&mut self, by: &FeedId, names: &[Named], fresh: bool) {
         for (life, at, hash) in names {
             let named = FeedId {
                 incarnation: *life,
@@ -272,7 +273,7 @@ impl Replicator {
                 };
                 known.is_some_and(|known| known != *hash)
             });
-            if other_hash && !frozen {
+            if fresh && other_hash && !frozen {
                 self.out.push_back(Output::Event(Event::Gap {
                     cause: GapCause::Hash,
                     feed: named,
@@ -280,7 +281,8 @@ impl Replicator {
                     to: *at,
                 }));
             }
-            if self.head_of(&named) < *at && !frozen {
+            let there = frozen || self.is_left_on_disk(&named);
+            if self.head_of(&named) < *at && !there {
                 let wanted = self.wanted.entry(named).or_default();
                 *wanted = (*wanted).max(*at);
             }

@@ -108,7 +108,7 @@ impl SimNet {
         let Some(engine) = at.engine().filter(|_| class.is_plain()) else {
             return;
         };
-        let (open, most) = (engine.feed_counts().1, 2 * engine.peers().len());
+        let ((.., open), most) = (engine.feed_counts(), 2 * engine.peers().len());
         if open > most {
             let problem = format!(
                 "{}: {open} feeds are open, at most {most} may be",

@@ -1,9 +1,9 @@
 //! What drives a node's engine: it does what comes out, writes, and dies.
 
 use sha2::{Digest, Sha256};
-use skychat_engine::{CloseLink, Input, Output, Payload};
+use skychat_engine::{CloseLink, Input, Output, Payload, Recovered, Tip};
 use skychat_identity::PublicKey;
-use skychat_proto::ids::{BatchId, LinkId, MessageId, Moment, SpaceId, Timestamp};
+use skychat_proto::ids::{BatchId, FeedId, LinkId, MessageId, Moment, SpaceId, Timestamp};
 use skychat_proto::record::{Taken, tables};
 use skychat_store::{MemoryDisk, StoreReader};
 
@@ -126,6 +126,10 @@ impl SimNode {
                     let content = content.and_then(|found| Some((found.message, found.content?)));
                     up.answers.push_back(Input::LoadedContent { load, content });
                 }
+                Output::LoadFeed { load, feed } => {
+                    let found = Some(facts(&up.reader, feed));
+                    up.answers.push_back(Input::LoadedFeed { load, found });
+                }
                 Output::Accepted {
                     request, message, ..
                 } => {
@@ -231,6 +235,21 @@ impl SimNode {
         }
         due
     }
+}
+
+/// What a store knows of a feed: its end and its rows.
+fn facts(reader: &StoreReader, feed: FeedId) -> Recovered {
+    let mut found = Recovered::default();
+    if let Some(tip) = reader.tip(feed) {
+        let (head, hash) = (tip.head, tip.hash);
+        found.tips.insert(feed, Tip { head, hash });
+    }
+    for table in [tables::FEED, tables::ACKED, tables::REFUSED] {
+        let rows = reader.rows(table, &feed.to_bytes()).unwrap_or_default();
+        let rows = rows.into_iter().map(|(key, row)| ((table, key), row));
+        found.tables.extend(rows);
+    }
+    found
 }
 
 /// The hash of the content that was taken under an id.

@@ -243,7 +243,9 @@ impl SimNode {
                     )
                 })
                 .collect(),
+            closed: BTreeSet::new(),
         };
+        let recovered = recovered.without_closed(&self.key);
         let config = Config {
             kind: match self.spec {
                 WriterSpec::Node => WriterKind::Node,
