@@ -1,6 +1,6 @@
 //! One end of a link: a replicator, a journal, and the loop between them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -149,7 +149,13 @@ impl Side {
             me: who.me,
             peer: who.peer,
             space: who.space,
-            replicator: Replicator::new(config, who.held, [(who.space, who.peer)], []),
+            replicator: Replicator::new(
+                config,
+                who.held,
+                [(who.space, who.peer)],
+                [],
+                BTreeSet::new(),
+            ),
             store,
             reader,
             range: who.range,

@@ -206,6 +206,15 @@ pub struct StoreStatus {
     /// Bytes of the journal.
     #[serde(with = "text")]
     pub bytes: u64,
+    /// Bytes of it that are in use, about: what was given away and is not rewritten yet does not count.
+    #[serde(with = "text", default)]
+    pub used: u64,
+    /// Bytes that the journal may have in all.
+    #[serde(with = "text", default)]
+    pub cap: u64,
+    /// Whether nothing new is taken, because the store holds as much as it may and no text may be given away yet.
+    #[serde(default)]
+    pub holds_back: bool,
     /// Groups committed in this life.
     #[serde(with = "text")]
     pub commits: u64,

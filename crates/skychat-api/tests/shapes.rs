@@ -332,18 +332,22 @@ fn link_status() -> impl Strategy<Value = LinkStatus> {
 fn status() -> impl Strategy<Value = Status> {
     let store = (
         proptest::option::of(any::<String>()),
-        any::<u64>(),
-        any::<u64>(),
+        any::<[u64; 4]>(),
         cursor(),
-        any::<bool>(),
+        any::<[bool; 2]>(),
     )
         .prop_map(
-            |(path, bytes, commits, last_event, index_opening)| StoreStatus {
-                path,
-                bytes,
-                commits,
-                last_event,
-                index_opening,
+            |(path, [bytes, used, cap, commits], last_event, [holds_back, index_opening])| {
+                StoreStatus {
+                    path,
+                    bytes,
+                    used,
+                    cap,
+                    holds_back,
+                    commits,
+                    last_event,
+                    index_opening,
+                }
             },
         );
     let listen = (any::<String>(), any::<String>(), any::<bool>())

@@ -88,6 +88,12 @@ impl NodeBuilder {
         self
     }
 
+    /// What is kept, and for how long. The default keeps everything, up to 2 GiB.
+    pub fn retention(mut self, retention: crate::Retention) -> Self {
+        self.config.retention = retention;
+        self
+    }
+
     /// Where the identity came from, for `status`.
     pub fn identity_source(mut self, source: IdentitySource) -> Self {
         self.config.identity_source = source;

@@ -51,6 +51,8 @@ pub struct Config {
     pub admission: Admission,
     /// Nobody is admitted but whom `admission` names: not even members of group spaces we joined.
     pub strict: bool,
+    /// What is kept, and for how long.
+    pub retention: crate::Retention,
     /// Name and version of the program, told to every peer; at most 64 bytes, the rest is cut off.
     pub agent: String,
     /// Where the identity came from, for `status`.
@@ -64,6 +66,7 @@ impl Default for Config {
             peers: Vec::new(),
             admission: Admission::Only(BTreeSet::new()),
             strict: false,
+            retention: crate::Retention::default(),
             agent: concat!("skychat/", env!("CARGO_PKG_VERSION")).into(),
             identity_source: skychat_api::IdentitySource::Embedded,
         }

@@ -65,6 +65,7 @@ mod message;
 mod messages;
 mod node;
 mod read;
+mod retention;
 mod sends;
 mod shared;
 mod start;
@@ -87,6 +88,7 @@ pub use events::{Event, EventReader, Notices};
 pub use message::{Accepted, Acknowledged, DeliverError, Delivered, Draft, SendError, WaitError};
 pub use node::Node;
 pub use read::ReadError;
+pub use retention::Retention;
 pub use stop::{ShutdownReport, StopError};
 
 // The paved path, so that most programs name one crate.

@@ -115,6 +115,10 @@ pub enum SendError {
     /// again.
     #[error("the disk is full; nothing is taken until there is room")]
     StoreFull,
+    /// The store holds as much as it may, and nothing can be given away yet; nothing was written.
+    /// As soon as something can, sends are taken again.
+    #[error("the store holds as much as it may; nothing is taken until something was given away")]
+    Quota,
     /// The store could not be asked whether the id was used before; nothing was written.
     #[error("message id {message} could not be looked up in the store")]
     Lookup {
@@ -140,6 +144,7 @@ impl SendError {
             SendError::Busy
             | SendError::Seal
             | SendError::StoreFull
+            | SendError::Quota
             | SendError::Stopping
             | SendError::Lookup { .. } => Blame::Environment,
         }
@@ -154,7 +159,7 @@ impl SendError {
             SendError::IdConflict { .. } => Code::IdConflict,
             SendError::Busy => Code::Busy,
             SendError::Seal => Code::Internal,
-            SendError::StoreFull => Code::StoreFull,
+            SendError::StoreFull | SendError::Quota => Code::StoreFull,
             SendError::Lookup { source, .. } => source.code(),
             SendError::Stopping => Code::Stopping,
         }

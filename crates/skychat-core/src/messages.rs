@@ -187,6 +187,22 @@ impl Messages {
         })
     }
 
+    /// Whether a feed is ours, of whichever life.
+    pub(crate) fn is_own(&self, feed: &FeedId) -> bool {
+        feed.author == self.own
+    }
+
+    /// How much of a feed of ours the disk of the peer has acknowledged.
+    pub(crate) fn acked_on_disk(&self, feed: FeedId) -> Result<Position, ReadError> {
+        let Some(member) = self.peer_of(feed.space)? else {
+            return Ok(Position::START);
+        };
+        let row = self.row(tables::ACKED, &tables::acked_key(&feed, &member))?;
+        let row = row.map(|row| tables::decode_row::<AckedRow>(&row));
+        let row = row.transpose().map_err(store_failed)?;
+        Ok(row.map_or(Position::START, |row| Position::new(row.disk)))
+    }
+
     /// The other one in a direct space.
     pub(crate) fn peer_of(&self, space: SpaceId) -> Result<Option<PublicKey>, ReadError> {
         if let Some(peer) = self.peers().get(&space) {
@@ -214,7 +230,7 @@ impl Messages {
     ) -> Result<Message, ReadError> {
         let feed = header.feed;
         let ours = feed.author == self.own;
-        let (marks, body) = shown(stored, ours)?;
+        let (marks, body) = shown(stored)?;
         Ok(Message {
             cursor: None,
             record: None,
@@ -344,16 +360,8 @@ pub(crate) const fn record(id: skychat_store::RecordId) -> RecordId {
 }
 
 /// What is shown of a stored content, and beside it.
-fn shown(stored: Option<&[u8]>, ours: bool) -> Result<(BTreeSet<Mark>, Body), ReadError> {
-    let Some(stored) = stored else {
-        let missing = if ours {
-            Missing::Sealed
-        } else {
-            Missing::Dropped
-        };
-        return Ok((BTreeSet::new(), Body::Missing(missing)));
-    };
-    let Some((bits, content)) = tables::split_stored(stored) else {
+fn shown(stored: Option<&[u8]>) -> Result<(BTreeSet<Mark>, Body), ReadError> {
+    let Some((bits, content)) = stored.and_then(tables::split_stored) else {
         return Ok((BTreeSet::new(), Body::Missing(Missing::Dropped)));
     };
     let marks = [

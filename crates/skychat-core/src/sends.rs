@@ -218,6 +218,7 @@ impl From<SendRejected> for SendError {
             SendRejected::OwnKey => SendError::OwnKey,
             SendRejected::TooLarge { found, limit } => SendError::TooLarge { found, limit },
             SendRejected::StoreFull => SendError::StoreFull,
+            SendRejected::Quota => SendError::Quota,
             _ => SendError::Seal,
         }
     }

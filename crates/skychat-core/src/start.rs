@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use skychat_api as api;
-use skychat_engine::Engine;
+use skychat_engine::{Engine, Limits};
 use skychat_identity::{Address, HostPort, PublicKey, SecretKey};
 use skychat_proto::ids::Incarnation;
 use skychat_proto::limits::{COMMANDS, MAX_AGENT, NOTICES};
@@ -26,11 +26,12 @@ use crate::drive::{Driver, Ports, Snapshot};
 use crate::events::{EventLog, Renderer};
 use crate::links::{KeptPeer, Listening, Presence, Services, inlet, keep};
 use crate::messages::Messages;
+use crate::retention::{Sweeper, Usage};
 use crate::sends::UnderWay;
 use crate::shared::Shared;
 use crate::stop::{DEFAULT_DEADLINE, Stopper, Supervisor};
 use crate::waiters::Waiters;
-use crate::{Admission, Config, Node, NodeBuilder, StartError, journal};
+use crate::{Admission, Config, Node, NodeBuilder, Retention, StartError, journal};
 
 pub(crate) async fn start(builder: NodeBuilder) -> Result<Node, StartError> {
     let writer = match builder.place {
@@ -69,6 +70,10 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         incarnation,
         agent: agent(&config.agent),
         consented: consented(&config),
+        limits: Limits {
+            largest: config.retention.largest,
+            per_minute: config.retention.per_peer_rate,
+        },
     };
     let (now, wall) = (clock.now(), clock.wall());
     let engine = Engine::new(engine_config, identity, random()?, recovered, now, wall)
@@ -139,6 +144,17 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         });
     }
     let dialling = CancellationToken::new();
+    let usage = Arc::new(Usage::default());
+    let total = config.retention.total.max(Retention::MIN_TOTAL);
+    let sweeper = Sweeper {
+        rules: config.retention,
+        clock,
+        messages: Arc::clone(&messages),
+        events: Arc::clone(&events),
+        store: Arc::clone(&facts),
+        usage: Arc::clone(&usage),
+        commands: commands.clone(),
+    };
     let shared = Arc::new(Shared {
         public_key: own,
         incarnation,
@@ -161,6 +177,8 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         notices: notices.clone(),
         snapshot: snapshots,
         store: facts,
+        usage: Arc::clone(&usage),
+        total,
         tracker: tasks.clone(),
         stopper: Arc::clone(&stopper),
     });
@@ -184,6 +202,8 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         node.shutdown(DEFAULT_DEADLINE).await;
         return Err(refused);
     }
+    let sweeping = dialling.clone();
+    tasks.spawn(async move { sweeping.run_until_cancelled(sweeper.run()).await });
     for peer in &shared.kept {
         let keeping = keep(
             Arc::clone(peer),

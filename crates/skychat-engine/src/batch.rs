@@ -66,6 +66,12 @@ impl Batches {
         );
     }
 
+    pub(crate) fn delete(&mut self, table: TableId, key: Vec<u8>) {
+        let bytes = key.len();
+        let event = false;
+        self.push(Record::Delete { table, key, event }, bytes);
+    }
+
     /// An entry was appended that will be in this batch.
     pub(crate) fn appended(&mut self) {
         self.unsigned = true;

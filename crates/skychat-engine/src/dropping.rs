@@ -1,10 +1,12 @@
-//! What is of no use any more: sealed bodies that are on the disk of whom they are for (JRN-3).
+//! What is given away: sealed bodies that are on the disk of whom they are for (JRN-3), and text that a policy keeps no
+//! longer.
 
 use skychat_proto::ids::{FeedId, Position, Seq};
-use skychat_proto::record::{Parts, Record};
+use skychat_proto::record::{Parts, Record, tables};
 use skychat_proto::sync::Refusal;
 
 use crate::engine::Engine;
+use crate::port::{GivenAway, Output};
 
 /// Bytes of a drop in the journal, about.
 const DROP_BYTES: usize = 128;
@@ -30,6 +32,33 @@ impl Engine {
                 DROP_BYTES,
             );
         }
+    }
+
+    /// Gives text away for the policy, and stores how far that has come in the same batch.
+    pub(crate) fn give_away(
+        &mut self,
+        request: u64,
+        drops: Vec<GivenAway>,
+        rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    ) {
+        for GivenAway { feed, from, to } in drops {
+            let parts = Parts::Both;
+            let drop = Record::Drop {
+                feed,
+                from,
+                to,
+                parts,
+            };
+            self.batches.push(drop, DROP_BYTES);
+        }
+        for (key, row) in rows {
+            let table = tables::RETENTION;
+            match row {
+                Some(value) => self.batches.put(table, key, value, false),
+                None => self.batches.delete(table, key),
+            }
+        }
+        self.batches.after(Output::GivenAway { request });
     }
 }
 

@@ -1,6 +1,7 @@
 //! The machine: what it holds, and how inputs are shared out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 
 use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -13,11 +14,12 @@ use skychat_proto::DecodeError;
 use skychat_proto::ids::{
     BatchId, FeedId, Incarnation, LinkId, MessageId, Moment, ServiceId, SpaceId, Timestamp,
 };
+use skychat_proto::limits::MAX_CONTENT;
 use skychat_proto::link::{Goodbye, Hello};
 use skychat_proto::open::WriterKind;
 use skychat_proto::record::Batch;
 use skychat_proto::record::tables::{self, Event, MessageRow, PeerRow};
-use skychat_proto::sync::{Kept, Refusal};
+use skychat_proto::sync::{HoldCause, Kept, Refusal};
 
 use crate::batch::Batches;
 use crate::closed::Closed;
@@ -25,8 +27,28 @@ use crate::incoming::{Parked, Recent};
 use crate::outgoing::{Reissue, Waiting, Writer};
 use crate::peers::{LinkSide, Suspicion};
 use crate::port::{CloseLink, Input, Notice, Output, Payload, PeerStatus, Told};
+use crate::rates::Rates;
 use crate::recovered::Recovered;
 use crate::resumed::LeftBehind;
+
+/// How much is taken from a peer, and how fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the largest content that is taken or sent; at most [`MAX_CONTENT`].
+    pub largest: usize,
+    /// Messages of one peer that are taken in a minute; `None`: as many as come. Beyond it the
+    /// peer is told to wait, and nothing is lost. It begins anew with each life.
+    pub per_minute: Option<NonZeroU32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            largest: MAX_CONTENT,
+            per_minute: None,
+        }
+    }
+}
 
 /// What an engine is told once.
 #[derive(Clone, Debug)]
@@ -39,6 +61,8 @@ pub struct Config {
     pub agent: String,
     /// Keys that are no strangers: kept links and the whitelist.
     pub consented: BTreeSet<PublicKey>,
+    /// How much is taken, and how fast.
+    pub limits: Limits,
 }
 
 /// A whole node as one pure machine. The contract is in [`port`](crate::port).
@@ -72,8 +96,11 @@ pub struct Engine {
     /// The number of the next life of this store.
     pub(crate) life_number: u64,
     pub(crate) events: u64,
+    pub(crate) rates: Rates,
     /// There is no room on the disk.
     pub(crate) full: bool,
+    /// The store holds as much as it may.
+    pub(crate) over_quota: bool,
 }
 
 /// Records that wait while the disk is full; beyond it the engine takes nothing new.
@@ -163,7 +190,9 @@ impl Engine {
             closed: Closed::default(),
             life_number: number,
             events: 0,
+            rates: Rates::new(config.limits.per_minute),
             full: false,
+            over_quota: false,
             line,
             config,
         };
@@ -233,11 +262,23 @@ impl Engine {
             Input::Committed { batch } => self.committed(batch),
             Input::StoreFull { full } => {
                 self.full = full;
-                self.replicator.halt(now, full);
+                self.halt();
             }
+            Input::OverQuota { over } => {
+                self.over_quota = over;
+                self.halt();
+            }
+            Input::GiveAway {
+                request,
+                drops,
+                rows,
+            } => self.give_away(request, drops, rows),
             Input::LinkFull { link } => self.replicator.pause(now, link, true),
             Input::LinkReady { link } => self.replicator.pause(now, link, false),
-            Input::Timeout => self.replicator.timeout(now),
+            Input::Timeout => {
+                self.replicator.timeout(now);
+                self.refill();
+            }
         }
         self.drain();
     }
@@ -266,6 +307,11 @@ impl Engine {
         self.full
     }
 
+    /// Whether the store holds as much as it may.
+    pub fn is_over_quota(&self) -> bool {
+        self.over_quota
+    }
+
     /// What is to be committed next, as one.
     pub fn take_batch(&mut self) -> Batch {
         self.close_writers();
@@ -276,7 +322,42 @@ impl Engine {
 
     /// When [`Input::Timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Moment> {
-        self.replicator.poll_timeout()
+        let refill = self.refills().map(|(_, at)| at).min();
+        let replicator = self.replicator.poll_timeout();
+        replicator.into_iter().chain(refill).min()
+    }
+
+    /// Peers that are linked and wait for their rate, and until when.
+    fn refills(&self) -> impl Iterator<Item = (PublicKey, Moment)> {
+        let links = self.rates.are_kept().then_some(&self.links);
+        links.into_iter().flatten().filter_map(|(_, side)| {
+            let at = self.rates.refilled_at(&side.peer)?;
+            Some((side.peer, at))
+        })
+    }
+
+    /// Lets peers go on whose rate allows it again.
+    fn refill(&mut self) {
+        let now = self.now;
+        let due: BTreeSet<PublicKey> = self
+            .refills()
+            .filter(|(_, at)| *at <= now)
+            .map(|(peer, _)| peer)
+            .collect();
+        for peer in due {
+            self.rates.told(&peer);
+            self.allow(&peer);
+        }
+    }
+
+    /// Nothing is taken while there is no room, whatever the reason.
+    fn halt(&mut self) {
+        let cause = match (self.full, self.over_quota) {
+            (true, _) => Some(HoldCause::Disk),
+            (false, true) => Some(HoldCause::Quota),
+            (false, false) => None,
+        };
+        self.replicator.halt(self.now, cause);
     }
 
     /// What a new link is told first.

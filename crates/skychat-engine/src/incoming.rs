@@ -164,6 +164,7 @@ impl Engine {
         let id = range.feed();
         let own = id.author == self.me;
         let late = self.replicator.is_late(&id);
+        let mut taken = 0_u32;
         let stranger = !own && !self.consented.contains(&id.author);
         let mut refused: Vec<(Seq, Refusal)> = Vec::new();
         let mut contents: Vec<(u16, EntryId, Zeroizing<Vec<u8>>)> = Vec::new();
@@ -198,7 +199,10 @@ impl Engine {
                         marks
                     };
                     match self.judge(header, body, marks, late, known) {
-                        Verdict::Shown(content) => contents.push((row, *entry, content)),
+                        Verdict::Shown(content) => {
+                            taken = taken.saturating_add(1);
+                            contents.push((row, *entry, content));
+                        }
                         Verdict::Duplicate => {}
                         Verdict::Refused(cause) => refused.push((header.seq, cause)),
                     }
@@ -245,6 +249,9 @@ impl Engine {
             self.count_stranger(&id.author, range.end().entries_since(range.start()), bytes);
             self.remember(&id.author);
         }
+        if self.rates.count(self.now, &id.author, taken) {
+            self.allow(&id.author);
+        }
         self.replicator.taken(self.now, link, &range, &refused);
         self.drain();
     }
@@ -269,6 +276,9 @@ impl Engine {
                 Ok(opened) => opened,
                 Err(cause) => return Verdict::Refused(cause),
             };
+        if opened.plaintext.len() > self.config.limits.largest {
+            return Verdict::Refused(Refusal::TooLarge);
+        }
         let hash: ContentHash = Sha256::digest(&opened.plaintext[..]).into();
         let key = (header.feed.author, header.feed.space, header.message);
         let mut marks = marks;

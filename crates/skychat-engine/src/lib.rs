@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::collections::BTreeSet;
-//! use skychat_engine::{Config, Engine, Input, Output, Recovered};
+//! use skychat_engine::{Config, Engine, Input, Limits, Output, Recovered};
 //! use skychat_identity::SecretKey;
 //! use skychat_proto::content::Content;
 //! use skychat_proto::ids::{Incarnation, Moment, Timestamp};
@@ -17,6 +17,7 @@
 //!     incarnation: Incarnation::from_bytes([1; 8]),
 //!     agent: "example".into(),
 //!     consented: BTreeSet::new(),
+//!     limits: Limits::default(),
 //! };
 //! let (now, wall) = (Moment::default(), Timestamp::from_millis(0));
 //! let ann = SecretKey::from_seed([1; 32]);
@@ -42,6 +43,7 @@ mod incoming;
 mod outgoing;
 mod peers;
 pub mod port;
+mod rates;
 mod recovered;
 mod resumed;
 
@@ -51,6 +53,8 @@ pub mod verify {
 }
 
 pub use batch::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_WAITING};
-pub use engine::{Config, Engine};
-pub use port::{CloseLink, Input, Notice, Output, Payload, PeerStatus, SendRejected, Told};
+pub use engine::{Config, Engine, Limits};
+pub use port::{
+    CloseLink, GivenAway, Input, Notice, Output, Payload, PeerStatus, SendRejected, Told,
+};
 pub use recovered::{Recovered, Tip};

@@ -64,15 +64,18 @@ impl Engine {
             return;
         };
         let found = send.content.encode().len();
-        if found > MAX_CONTENT {
-            self.batches.now(reject(SendRejected::TooLarge {
-                found,
-                limit: MAX_CONTENT,
-            }));
+        let limit = MAX_CONTENT.min(self.config.limits.largest);
+        if found > limit {
+            self.batches
+                .now(reject(SendRejected::TooLarge { found, limit }));
             return;
         }
         if self.full {
             self.batches.now(reject(SendRejected::StoreFull));
+            return;
+        }
+        if self.over_quota {
+            self.batches.now(reject(SendRejected::Quota));
             return;
         }
         if self.config.kind == WriterKind::OneShot && !self.continued_heads.contains_key(&space) {

@@ -9,9 +9,13 @@ use skychat_proto::limits::{MAX_STRANGERS, STRANGER_BYTES, STRANGER_ENTRIES};
 use skychat_proto::link::{Goodbye, Hello, LinkMessage};
 use skychat_proto::open::WriterKind;
 use skychat_proto::record::tables::{self, Event, PeerLifeRow, PeerRow};
+use skychat_proto::sync::HoldCause;
 
 use crate::engine::Engine;
 use crate::port::{Notice, Output, Payload};
+
+/// When a stranger may ask again; consent opens the window at once.
+const STRANGER_RETRY_MS: u32 = 60_000;
 
 /// A link that is up.
 #[derive(Debug)]
@@ -48,8 +52,7 @@ impl Engine {
             have_seen: false,
         };
         self.links.insert(link, side);
-        let allowance = self.allowance(&peer);
-        self.replicator.allow(peer, allowance);
+        self.allow(&peer);
         let (writer, incarnation) = (hello.writer, hello.incarnation);
         self.learn_hello(link, hello);
         self.replicator
@@ -66,6 +69,10 @@ impl Engine {
             .retain(|suspicion| suspicion.links.iter().all(|(held, _, _)| *held != link));
         self.replicator.link_down(self.now, link);
         if let Some(side) = self.links.remove(&link) {
+            if !self.links.values().any(|other| other.peer == side.peer) {
+                // When it comes back it is looked at anew.
+                self.rates.told(&side.peer);
+            }
             self.batches.now(Output::Notice(Notice::LinkDown {
                 link,
                 peer: side.peer,
@@ -287,28 +294,49 @@ impl Engine {
             self.store_peer(&peer);
         }
         if self.consented.insert(peer) {
-            self.replicator.allow(peer, Allowance::Unlimited);
+            self.allow(&peer);
             self.remember(&peer);
         }
     }
 
-    pub(crate) fn allowance(&self, peer: &PublicKey) -> Allowance {
+    /// Says how much more of a peer may be stored for now.
+    pub(crate) fn allow(&mut self, peer: &PublicKey) {
+        let allowance = match (self.quota(peer), self.rates.left(self.now, peer)) {
+            (None, None) => Allowance::Unlimited,
+            (quota, Some((left, wait))) if quota.is_none_or(|quota| left < quota) => {
+                Allowance::Entries {
+                    left,
+                    cause: HoldCause::Rate,
+                    retry_after_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
+                }
+            }
+            (quota, _) => Allowance::Entries {
+                left: quota.unwrap_or_default(),
+                cause: HoldCause::Consent,
+                retry_after_ms: STRANGER_RETRY_MS,
+            },
+        };
+        self.replicator.allow(*peer, allowance);
+    }
+
+    /// How many further entries of a stranger may be stored; `None`: it is none.
+    fn quota(&self, peer: &PublicKey) -> Option<u64> {
         if self.consented.contains(peer) {
-            return Allowance::Unlimited;
+            return None;
         }
         let stored = |row: &PeerRow| row.stranger_entries > 0 && !row.consented;
         let mine = self.peers.get(peer);
         if !mine.is_some_and(stored)
             && self.peers.values().filter(|row| stored(row)).count() >= MAX_STRANGERS
         {
-            return Allowance::Entries(0);
+            return Some(0);
         }
         let (entries, bytes) =
             mine.map_or((0, 0), |row| (row.stranger_entries, row.stranger_bytes));
         if bytes >= STRANGER_BYTES {
-            return Allowance::Entries(0);
+            return Some(0);
         }
-        Allowance::Entries(STRANGER_ENTRIES.saturating_sub(entries))
+        Some(STRANGER_ENTRIES.saturating_sub(entries))
     }
 
     /// Counts what a stranger had stored.
@@ -318,14 +346,12 @@ impl Engine {
         row.stranger_entries = row.stranger_entries.saturating_add(entries);
         row.stranger_bytes = row.stranger_bytes.saturating_add(bytes);
         self.store_peer(peer);
-        let allowance = self.allowance(peer);
-        self.replicator.allow(*peer, allowance);
+        self.allow(peer);
         if first {
             // One more of those that may be: the others that are linked may have lost their place.
             let others: BTreeSet<PublicKey> = self.links.values().map(|side| side.peer).collect();
             for other in others {
-                let allowance = self.allowance(&other);
-                self.replicator.allow(other, allowance);
+                self.allow(&other);
             }
         }
     }

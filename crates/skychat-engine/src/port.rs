@@ -117,6 +117,22 @@ pub enum Input {
         /// Which of both.
         full: bool,
     },
+    /// The store holds as much as it may and nothing can be given away, or there is room again.
+    /// Meanwhile sends are rejected and ranges are not taken.
+    OverQuota {
+        /// Which of both.
+        over: bool,
+    },
+    /// The policy gives text away, and notes how far it has come, in one batch.
+    GiveAway {
+        /// Comes back in [`Output::GivenAway`].
+        request: u64,
+        /// What: contents, and bodies where they are still there.
+        drops: Vec<GivenAway>,
+        /// Rows of the table [`RETENTION`](skychat_proto::record::tables::RETENTION); `None`
+        /// takes one away.
+        rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    },
     /// The link takes nothing more for now; the driver keeps what it could not hand over.
     LinkFull {
         /// Which link.
@@ -148,6 +164,17 @@ impl Input {
             _ => false,
         }
     }
+}
+
+/// Entries whose text is given away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenAway {
+    /// Of which feed.
+    pub feed: FeedId,
+    /// From here …
+    pub from: Position,
+    /// … to here, exclusive.
+    pub to: Position,
 }
 
 /// What the driver is to do.
@@ -238,6 +265,11 @@ pub enum Output {
         /// Why.
         error: SendRejected,
     },
+    /// What was given away is noted on the disk.
+    GivenAway {
+        /// From [`Input::GiveAway`].
+        request: u64,
+    },
     /// A verified acknowledgement moved what is known to be stored. For waiters; the durable event follows by itself.
     Told(Told),
     /// Passing news without a number.
@@ -285,6 +317,9 @@ pub enum SendRejected {
     /// There is no room on the disk.
     #[error("the disk is full")]
     StoreFull,
+    /// The store holds as much as it may.
+    #[error("the store holds as much as it may")]
+    Quota,
 }
 
 /// What a verified acknowledgement says of our own entries.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skychat_engine::verify::Verifier;
-use skychat_engine::{Config, Engine, Input, Output, Recovered};
+use skychat_engine::{Config, Engine, Input, Limits, Output, Recovered};
 use skychat_feed::VerifiedRange;
 use skychat_identity::SecretKey;
 use skychat_proto::entry::{Flags, Kind, Suite};
@@ -44,6 +44,7 @@ impl Crowd {
             incarnation: Incarnation::from_bytes([1; 8]),
             agent: "crowd".into(),
             consented: BTreeSet::new(),
+            limits: Limits::default(),
         };
         let (now, nothing) = (Moment::default(), Recovered::default());
         Crowd {

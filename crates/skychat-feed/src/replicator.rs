@@ -162,13 +162,26 @@ pub enum Offer {
     Ignore,
 }
 
-/// How much more of a stranger may be stored (D12).
+/// How much more of an author may be stored for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowance {
-    /// No stranger.
+    /// As much as there is.
     Unlimited,
-    /// So many further entries.
-    Entries(u64),
+    /// So many further entries; when there are none left, the peer is told to wait.
+    Entries {
+        /// How many.
+        left: u64,
+        /// What it is told: a stranger's quota (D12), or a rate.
+        cause: HoldCause,
+        /// When it may expect more, in milliseconds.
+        retry_after_ms: u32,
+    },
+}
+
+impl Allowance {
+    const fn is_some(&self) -> bool {
+        !matches!(self, Allowance::Entries { left: 0, .. })
+    }
 }
 
 /// Who we are.
@@ -207,8 +220,8 @@ pub struct Replicator {
     ack_due: BTreeSet<(LinkId, FeedId)>,
     dirty: BTreeSet<SpaceId>,
     allowance: BTreeMap<PublicKey, Allowance>,
-    /// Nothing can be stored for now: nothing is asked for.
-    halted: bool,
+    /// Nothing can be stored for now, and why: nothing is asked for.
+    halted: Option<HoldCause>,
     out: VecDeque<Output>,
     now: Moment,
 }
@@ -336,7 +349,7 @@ impl Replicator {
             ack_due: BTreeSet::new(),
             dirty: BTreeSet::new(),
             allowance: BTreeMap::new(),
-            halted: false,
+            halted: None,
             out: VecDeque::new(),
             now: Moment::default(),
         };
@@ -352,12 +365,12 @@ impl Replicator {
         this
     }
 
-    /// Nothing can be stored for now, or it can again (C45). Meanwhile nothing is asked for, what
-    /// comes is not taken, and peers are told to wait.
-    pub fn halt(&mut self, now: Moment, halted: bool) {
+    /// Nothing can be stored for now, for this cause, or it can again (C45). Meanwhile nothing is
+    /// asked for, what comes is not taken, and peers are told to wait.
+    pub fn halt(&mut self, now: Moment, halted: Option<HoldCause>) {
         self.now = now;
         self.halted = halted;
-        if !halted {
+        if halted.is_none() {
             for side in self.links.values_mut() {
                 side.hold_told = false;
             }
@@ -542,7 +555,7 @@ impl Replicator {
                 .map(|(link, _)| *link)
                 .collect();
             for link in links {
-                if allowance == Allowance::Unlimited
+                if allowance.is_some()
                     && let Some(side) = self.links.get_mut(&link)
                 {
                     side.hold_told = false;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rand_core::SeedableRng;
 use skychat_engine::verify::Verifier;
-use skychat_engine::{Config, Engine, Input, Output, Payload, Recovered, Told};
+use skychat_engine::{Config, Engine, Input, Limits, Output, Payload, Recovered, Told};
 use skychat_identity::SecretKey;
 use skychat_proto::content::Content;
 use skychat_proto::ids::{EventSeq, Incarnation, LinkId, Moment, Timestamp};
@@ -80,6 +80,7 @@ impl Jumpy {
             incarnation,
             agent: "jumpy".into(),
             consented: BTreeSet::new(),
+            limits: Limits::default(),
         };
         let at = Moment::since_start(now);
         let wall = Timestamp::from_millis(WALLS[usize::from(life) % WALLS.len()]);

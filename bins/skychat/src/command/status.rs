@@ -56,11 +56,16 @@ fn page(status: &Status) -> Vec<String> {
     } else {
         ""
     };
+    let full = if store.holds_back {
+        ", takes nothing new"
+    } else {
+        ""
+    };
     row(
         "store",
         format!(
-            "{place}, {} bytes, event {}{opening}",
-            store.bytes, store.last_event
+            "{place}, {} bytes, {} in use of {}{full}, event {}{opening}",
+            store.bytes, store.used, store.cap, store.last_event
         ),
     );
     for link in &status.links {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skychat_engine::{PeerStatus, SendRejected};
+use skychat_engine::{GivenAway, PeerStatus, SendRejected};
 use skychat_identity::PublicKey;
 use skychat_proto::content::Content;
 use skychat_proto::ids::{FeedId, MessageId, Seq};
@@ -29,6 +29,15 @@ pub(crate) enum Command {
     /// To lift the quota of strangers for a key.
     Consent {
         peer: PublicKey,
+        done: oneshot::Sender<()>,
+    },
+    /// To take nothing new for now, or again.
+    OverQuota { over: bool },
+    /// To give text away.
+    GiveAway {
+        drops: Vec<GivenAway>,
+        rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+        /// Answered when that is durable.
         done: oneshot::Sender<()>,
     },
     /// To fail.

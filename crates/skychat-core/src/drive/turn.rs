@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     announce: mpsc::Sender<LinkId>,
     /// Sends that are under way, by the number of the request.
     answers: BTreeMap<u64, oneshot::Sender<Result<Placed, SendRejected>>>,
+    /// The same of what is given away.
+    given: BTreeMap<u64, oneshot::Sender<()>>,
     requests: u64,
     /// Why the link is over of which the engine is being told.
     leaving: Option<CloseReason>,
@@ -69,6 +71,7 @@ impl Driver {
             ready,
             announce,
             answers: BTreeMap::new(),
+            given: BTreeMap::new(),
             requests: 0,
             leaving: None,
             snapshot: Moment::START,
@@ -193,6 +196,17 @@ impl Driver {
                 // Whoever asked may have left.
                 let _ = done.send(());
                 Ok(())
+            }
+            Command::OverQuota { over } => self.handle(Input::OverQuota { over }),
+            Command::GiveAway { drops, rows, done } => {
+                let request = self.requests;
+                self.requests = self.requests.wrapping_add(1);
+                self.given.insert(request, done);
+                self.handle(Input::GiveAway {
+                    request,
+                    drops,
+                    rows,
+                })
             }
             #[cfg(test)]
             Command::Panic => panic!("asked for by a test"),
@@ -341,6 +355,12 @@ impl Driver {
                 seq,
             } => self.answer(request, Ok(Placed { message, feed, seq })),
             Output::Rejected { request, error } => self.answer(request, Err(error)),
+            Output::GivenAway { request } => {
+                if let Some(done) = self.given.remove(&request) {
+                    // Whoever asked may have left.
+                    let _ = done.send(());
+                }
+            }
             Output::Told(told) => self.told(&told),
             Output::Notice(notice) => {
                 let link = |link| self.links.get(&link).map(Outlet::link);

@@ -67,6 +67,11 @@ impl EventLog {
         });
     }
 
+    /// Some of what was told up to this event is told no more: it is rendered anew.
+    pub(crate) fn forget(&self, upto: EventSeq) {
+        self.ring().forget(upto);
+    }
+
     /// The newest event on disk.
     pub(crate) fn last(&self) -> EventSeq {
         *self.last.borrow()

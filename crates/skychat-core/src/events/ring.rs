@@ -65,6 +65,16 @@ impl<T: Clone> Ring<T> {
         EventSeq::new(self.first.get().saturating_add(held))
     }
 
+    /// Forgets everything up to event `seq`.
+    pub(super) fn forget(&mut self, seq: EventSeq) {
+        while self.first <= seq
+            && let Some((_, bytes)) = self.items.pop_front()
+        {
+            self.bytes = self.bytes.saturating_sub(bytes);
+            self.first = self.first.next();
+        }
+    }
+
     /// Adds event `seq`, which takes about `bytes`. Ignored unless it is the next one.
     pub(super) fn push(&mut self, seq: EventSeq, item: T, bytes: usize) {
         if seq != self.end() {

@@ -12,8 +12,6 @@ use crate::VerifiedRange;
 
 /// When a peer may ask again whether there is room; it is told as soon as there is.
 const FULL_RETRY_MS: u32 = 5_000;
-/// When a stranger may ask again; consent opens the window at once.
-const STRANGER_RETRY_MS: u32 = 60_000;
 
 impl Replicator {
     /// What to do with a range that a link's verifier let through.
@@ -30,8 +28,8 @@ impl Replicator {
             return Offer::Ignore;
         }
         let (head, tip) = (self.head_of(&id), self.tip_of(&id));
-        if self.halted {
-            self.put_off(link, id);
+        if let Some(cause) = self.halted {
+            self.put_off(link, id, cause);
             return Offer::Ignore;
         }
         if range.start() == head && range.first_prev() == tip {
@@ -60,7 +58,7 @@ impl Replicator {
             self.tell_fork(link, &id);
             return;
         }
-        if self.halted {
+        if self.halted.is_some() {
             return;
         }
         let head = self.head_of(&id);
@@ -106,9 +104,9 @@ impl Replicator {
     }
 
     /// What came cannot be stored: it will be asked for again when it can.
-    fn put_off(&mut self, link: LinkId, id: FeedId) {
+    fn put_off(&mut self, link: LinkId, id: FeedId, cause: HoldCause) {
         self.forget_ask(link, &id);
-        self.hold(link, id.space, HoldCause::Disk, FULL_RETRY_MS);
+        self.hold(link, id.space, cause, FULL_RETRY_MS);
     }
 
     pub(super) fn is_live(&self, id: &FeedId) -> bool {
@@ -185,7 +183,7 @@ impl Replicator {
     fn ask_feed(&mut self, id: FeedId, need: Position, links: &[LinkId]) {
         let head = self.head_of(&id);
         let frozen = self.feeds.get(&id).and_then(|feed| feed.frozen);
-        if self.halted
+        if self.halted.is_some()
             || self.is_live(&id)
             || self.probes.contains_key(&id)
             || frozen.is_some_and(|at| at <= head)
@@ -226,14 +224,18 @@ impl Replicator {
             return;
         };
         let mut limit = head.is_start().then(|| Position::new(1)).or(frozen);
-        if let Some(Allowance::Entries(left)) = self.allowance.get(&id.author)
+        if let Some(Allowance::Entries {
+            left,
+            cause,
+            retry_after_ms,
+        }) = self.allowance.get(&id.author).copied()
             && id.author != self.config.me
         {
-            if *left == 0 {
-                self.hold(link, id.space, HoldCause::Consent, STRANGER_RETRY_MS);
+            if left == 0 {
+                self.hold(link, id.space, cause, retry_after_ms);
                 return;
             }
-            let end = head.saturating_add(*left);
+            let end = head.saturating_add(left);
             limit = Some(limit.map_or(end, |limit| limit.min(end)));
         }
         self.source.insert(id, link);

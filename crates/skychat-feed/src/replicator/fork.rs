@@ -3,7 +3,7 @@
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{EntryId, FeedId, LinkId, Moment, Position, SpaceId};
 use skychat_proto::record::tables::{self, Event};
-use skychat_proto::sync::{ForkProof, SyncMessage, Want};
+use skychat_proto::sync::{ForkProof, HoldCause, SyncMessage, Want};
 
 use super::{Allowance, Output, Replicator};
 use crate::{VerifiedFork, Violation};
@@ -68,7 +68,11 @@ impl Replicator {
         let (id, common) = (fork.feed(), fork.common());
         self.end_probe(&id);
         // Of a stranger nothing is kept beyond its quota.
-        let stranger = matches!(self.allowance.get(&id.author), Some(Allowance::Entries(_)));
+        let cause = match self.allowance.get(&id.author) {
+            Some(Allowance::Entries { cause, .. }) => Some(*cause),
+            _ => None,
+        };
+        let stranger = cause == Some(HoldCause::Consent);
         let same_author = |(other, feed): (&FeedId, &super::Feed)| {
             other.author == id.author && feed.proof.is_some()
         };

@@ -38,6 +38,10 @@ pub const CURSOR: TableId = TableId::new(10);
 /// Proof that a feed was written twice (RANGE-5). Key: feed id. Row: the message of service 1 that carries it, as it is
 /// sent.
 pub const FORK: TableId = TableId::new(11);
+/// How far text was given away by the retention policy. Key: empty: of the log as a whole
+/// ([`KeptRow`]); a space id: of a conversation ([`KeptSpaceRow`]); a feed id: what had to be left
+/// behind of it ([`LeftRow`]).
+pub const RETENTION: TableId = TableId::new(12);
 
 /// One life of this store.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -160,6 +164,51 @@ pub struct SpaceRow {
     /// The other one in it, 32 bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub peer: Vec<u8>,
+}
+
+/// How far text was given away in the order of the log.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct KeptRow {
+    /// The last event that was passed; what had to stay before it stands in rows of its own.
+    #[prost(uint64, tag = "1")]
+    pub passed: u64,
+    /// Bytes that were given away so far, about.
+    #[prost(uint64, tag = "2")]
+    pub given: u64,
+    /// Wall times, in milliseconds since 1970, at which the log ended …
+    #[prost(uint64, repeated, tag = "3")]
+    pub times: Vec<u64>,
+    /// … with these events.
+    #[prost(uint64, repeated, tag = "4")]
+    pub events: Vec<u64>,
+}
+
+/// How far text was given away in one conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct KeptSpaceRow {
+    /// How many messages, the oldest ones, were passed.
+    #[prost(uint64, tag = "1")]
+    pub passed: u64,
+    /// The record of the last of them: its group …
+    #[prost(uint64, tag = "2")]
+    pub group: u64,
+    /// … and its place there.
+    #[prost(uint32, tag = "3")]
+    pub index: u32,
+}
+
+/// Entries of ours that were passed while they were still owed.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct LeftRow {
+    /// From here …
+    #[prost(uint64, tag = "1")]
+    pub from: u64,
+    /// … to here, exclusive.
+    #[prost(uint64, tag = "2")]
+    pub to: u64,
+    /// Bytes that go with them, about.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
 }
 
 /// What is shown beside a message. Stored as the first byte of its content.

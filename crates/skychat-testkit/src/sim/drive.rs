@@ -139,7 +139,7 @@ impl SimNode {
                     }
                 }
                 Output::Rejected { error, .. } => problems.push(format!("{}: {error}", self.name)),
-                Output::Told(_) | Output::Notice(_) => {}
+                Output::Told(_) | Output::Notice(_) | Output::GivenAway { .. } => {}
             }
         }
         if up.committing.is_none() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use rand_core::SeedableRng;
 use skychat_engine::verify::{Checked, Verifier, Violation};
-use skychat_engine::{Config, Engine, Input, Recovered, Tip};
+use skychat_engine::{Config, Engine, Input, Limits, Recovered, Tip};
 use skychat_identity::{PublicKey, SecretKey};
 use skychat_proto::ids::{Incarnation, LinkId, MessageId, Moment, SpaceId, Timestamp};
 use skychat_proto::link::Hello;
@@ -53,6 +53,8 @@ pub struct SimNode {
     /// How far its wall clock is off.
     pub(crate) skew_ms: i64,
     pub(crate) planted: Option<Planted>,
+    /// How much it takes, and how fast.
+    pub limits: Limits,
     pub(super) last_life: Option<u64>,
     pub(super) up: Option<Up>,
     pub(super) next_request: u64,
@@ -94,6 +96,7 @@ impl SimNode {
             twin_of: None,
             skew_ms: 0,
             planted: None,
+            limits: Limits::default(),
             last_life: None,
             up: None,
             next_request: 0,
@@ -255,6 +258,7 @@ impl SimNode {
             incarnation,
             agent: "sim".into(),
             consented: BTreeSet::new(),
+            limits: self.limits,
         };
         let tape = self
             .taping
