@@ -121,7 +121,7 @@ impl<'a> Gatherer<'a> {
             RecordKind::Content => self.content(record, kept.records.len(), ranges),
             RecordKind::Drop => {
                 let span = Span::decode(&record.meta, &mut self.keys).ok_or(Damage::Record)?;
-                self.index.add_drop(&span);
+                self.index.add_drop(&span, record.place.record.group);
                 Ok(Some(span.into()))
             }
             RecordKind::Put => {

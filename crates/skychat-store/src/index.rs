@@ -17,6 +17,7 @@ pub(crate) use tail::{Block, Tail};
 pub use tail::{MAX_TAIL, MessageRef};
 
 use crate::record::Span;
+use crate::sweep::Unswept;
 
 /// A record, for as long as the store exists: the number of its group, and which record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,7 +103,7 @@ impl Feed {
     }
 }
 
-fn add_span(spans: &mut Spans, mut from: Position, mut to: Position) {
+pub(crate) fn add_span(spans: &mut Spans, mut from: Position, mut to: Position) {
     if from >= to {
         return;
     }
@@ -134,8 +135,17 @@ pub(crate) struct Conversation {
     pub(crate) last: RecordId,
 }
 
-/// Live rows, opened.
-pub(crate) type Tables = BTreeMap<TableId, BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>>;
+/// A live row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// Opened.
+    pub(crate) value: Zeroizing<Vec<u8>>,
+    /// The record that put it.
+    pub(crate) record: RecordId,
+}
+
+/// Live rows.
+pub(crate) type Tables = BTreeMap<TableId, BTreeMap<Vec<u8>, Row>>;
 
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -147,6 +157,8 @@ pub(crate) struct Index {
     pub(crate) lives: Vec<(EventSeq, Incarnation)>,
     /// The checkpoints that are journalled, and what they are.
     pub(crate) checkpoints: BTreeMap<u32, [u8; 32]>,
+    /// What is dead and not overwritten yet.
+    pub(crate) unswept: Unswept,
     pub(crate) marks: Marks,
     pub(crate) tail: Tail,
     pub(crate) groups: u64,
@@ -164,6 +176,7 @@ impl Index {
             spaces: BTreeMap::new(),
             lives: Vec::new(),
             checkpoints: BTreeMap::new(),
+            unswept: Unswept::new(),
             marks: Marks::new(),
             tail,
             groups: 0,
@@ -228,9 +241,12 @@ impl Index {
             .add_message(message, MessageRef { feed, seq, record });
     }
 
-    pub(crate) fn add_drop(&mut self, span: &Span) {
+    /// Enters a drop in this group.
+    pub(crate) fn add_drop(&mut self, span: &Span, group: u64) {
         if let Some(feed) = self.feeds.get_mut(&span.feed) {
+            let to = span.to.min(feed.tip.head);
             feed.drop_span(span);
+            self.unswept.add_span(&Span { to, ..*span }, group);
         }
     }
 
@@ -240,14 +256,26 @@ impl Index {
         feed.is_some_and(|feed| is_dropped(&feed.contents, seq))
     }
 
-    pub(crate) fn put(&mut self, table: TableId, key: Vec<u8>, value: Zeroizing<Vec<u8>>) {
-        self.rows.entry(table).or_default().insert(key, value);
+    pub(crate) fn put(&mut self, table: TableId, key: Vec<u8>, row: Row) {
+        let group = row.record.group;
+        let before = self.rows.entry(table).or_default().insert(key, row);
+        if let Some(before) = before {
+            self.unswept.add_row(before.record, group);
+        }
     }
 
-    pub(crate) fn delete(&mut self, table: TableId, key: &[u8]) {
-        if let Some(rows) = self.rows.get_mut(&table) {
-            rows.remove(key);
+    /// Takes a row away in this group.
+    pub(crate) fn delete(&mut self, table: TableId, key: &[u8], group: u64) {
+        let rows = self.rows.get_mut(&table);
+        if let Some(before) = rows.and_then(|rows| rows.remove(key)) {
+            self.unswept.add_row(before.record, group);
         }
+    }
+
+    /// The record that put a row.
+    pub(crate) fn live_row(&self, table: TableId, key: &[u8]) -> Option<RecordId> {
+        let row = self.rows.get(&table).and_then(|rows| rows.get(key));
+        row.map(|row| row.record)
     }
 
     /// A row of the table of checkpoints is gone.

@@ -75,6 +75,7 @@ mod seek;
 mod shared;
 mod stage;
 mod survey;
+mod sweep;
 mod walk;
 mod writer;
 
@@ -99,6 +100,7 @@ pub use open::{OpenOptions, Recovered, Store};
 pub use reader::{StoreReader, StoreSize};
 pub use rebuild::{ReadOnly, Rewriter};
 pub use survey::Progress;
+pub use sweep::Sweeper;
 pub use writer::{
     GROUP_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, SegmentSizes, StoreWriter, batch_size,
 };

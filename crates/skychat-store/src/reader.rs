@@ -85,6 +85,22 @@ impl StoreReader {
         let max_bytes = usize::try_from(max_bytes)
             .unwrap_or(MAX_RANGE_BYTES)
             .min(MAX_RANGE_BYTES);
+        let read = || self.joined(feed, from, max_entries, max_bytes, any_end);
+        match read() {
+            // It may have been dropped, and overwritten, meanwhile.
+            Err(ReadError::Damaged { .. }) => read(),
+            found => found,
+        }
+    }
+
+    fn joined(
+        &self,
+        feed: FeedId,
+        from: Position,
+        max_entries: usize,
+        max_bytes: usize,
+        any_end: bool,
+    ) -> Result<Option<RawRange>, ReadError> {
         let Some((blocks, dropped)) = self.blocks(&feed, from, max_entries)? else {
             return Ok(None);
         };
@@ -160,7 +176,7 @@ impl StoreReader {
     pub fn row(&self, table: TableId, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         let index = self.index();
         let row = index.rows.get(&table).and_then(|rows| rows.get(key));
-        Ok(row.map(|row| row.to_vec()))
+        Ok(row.map(|row| row.value.to_vec()))
     }
 
     /// The rows of a table whose keys begin with `prefix`, in the order of their keys.
@@ -180,7 +196,7 @@ impl StoreReader {
         let rows = rows.range(prefix.to_vec()..);
         Ok(rows
             .take_while(|(key, _)| key.starts_with(prefix))
-            .map(|(key, row)| (key.clone(), row.to_vec()))
+            .map(|(key, row)| (key.clone(), row.value.to_vec()))
             .collect())
     }
 
@@ -200,7 +216,11 @@ impl StoreReader {
     }
 
     /// Meta and body of a record, checked; the body only if it is asked for.
-    fn record(&self, place: &Place, with_body: bool) -> Result<(Bytes, Bytes), ReadError> {
+    pub(crate) fn record(
+        &self,
+        place: &Place,
+        with_body: bool,
+    ) -> Result<(Bytes, Bytes), ReadError> {
         let body_at = (place.meta as usize).saturating_add(RECORD_LEN + CRC_LEN);
         let body = if with_body { place.body as usize } else { 0 };
         let mut bytes = vec![0; body_at.saturating_add(body)];
@@ -270,7 +290,7 @@ impl StoreReader {
 
     /// Where ranges of a feed stand that end behind `from`, at most `most`, and what of the feed
     /// was dropped; `None`: there is no such feed.
-    fn blocks(
+    pub(crate) fn blocks(
         &self,
         feed: &FeedId,
         from: Position,
@@ -319,11 +339,15 @@ impl StoreReader {
 }
 
 /// A stored range without bodies.
-fn heads(passed: &Passed, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
+pub(crate) fn heads(passed: &Passed, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
     bodiless(&passed.meta, &passed.place, keys)
 }
 
-fn bodiless(head: &[u8], place: &Place, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
+pub(crate) fn bodiless(
+    head: &[u8],
+    place: &Place,
+    keys: &mut KeyCache,
+) -> Result<RawRange, ReadError> {
     RawRange::from_parts(without_bodies(head), Bytes::new(), keys)
         .map_err(|_| damaged(place, Damage::Record))
 }

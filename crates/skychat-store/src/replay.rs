@@ -19,6 +19,7 @@ use crate::layout::{
     CRC_LEN, Counts, GroupHeader, RECORD_LEN, RecordHead, RecordKind, SegmentMark, head_sum,
 };
 use crate::record::{CHECKPOINTS, ContentMeta, Span, row_meta, without_bodies};
+use crate::sweep::is_swept;
 
 /// The newest of each row that was read, sealed.
 pub(crate) type Rows = BTreeMap<(TableId, Vec<u8>), (Place, Bytes)>;
@@ -213,6 +214,7 @@ impl Replay {
         index.tail = Tail::bounded(most).beginning_at(counts.groups.saturating_add(1));
         (index.feeds, index.spaces) = (state.feeds, state.spaces);
         (index.lives, index.checkpoints) = (state.lives, state.checkpoints);
+        index.unswept = state.unswept;
         index.events = counts.events;
         self.rows.kept = state.rows;
     }
@@ -310,7 +312,7 @@ impl Replay {
                 }
                 RecordKind::Drop => {
                     let span = Span::decode(&record.meta, keys).ok_or_else(invalid)?;
-                    self.index.add_drop(&span);
+                    self.index.add_drop(&span, record.place.record.group);
                 }
                 RecordKind::Put => {
                     let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
@@ -324,6 +326,7 @@ impl Replay {
                     if table != tables::EVENT {
                         // A copy: the segment is not kept for the sake of a row.
                         let sealed = Bytes::copy_from_slice(&record.body);
+                        self.replaced(&row, record.place.record.group);
                         self.rows.read.insert(row, (record.place, sealed));
                     }
                 }
@@ -331,17 +334,29 @@ impl Replay {
                     let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
                     let row = (table, key.to_vec());
                     self.bad_rows.remove(&row);
-                    self.rows.read.remove(&row);
                     if table == CHECKPOINTS {
                         self.index.forget_checkpoint(key);
                     }
-                    if let Some(kept) = self.rows.kept.get_mut(&table) {
-                        kept.remove(key);
-                    }
+                    self.replaced(&row, record.place.record.group);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A row is put again or taken away in this group: what stood before is to be overwritten,
+    /// unless it was.
+    fn replaced(&mut self, row: &(TableId, Vec<u8>), group: u64) {
+        let (table, key) = row;
+        let kept = self.rows.kept.get_mut(table);
+        let kept = kept.and_then(|rows| rows.remove(key));
+        let mut before = kept.map(|row| row.record);
+        if let Some((place, sealed)) = self.rows.read.remove(row) {
+            before = sealed.iter().any(|byte| *byte != 0).then_some(place.record);
+        }
+        if let Some(before) = before.filter(|_| is_swept(*table)) {
+            self.index.unswept.add_row(before, group);
+        }
     }
 
     fn range(

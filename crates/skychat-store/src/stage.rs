@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Refused;
 use crate::event::{EventView, StoredEvent};
-use crate::index::{Index, Place, RecordId, Tip};
+use crate::index::{Index, Place, RecordId, Row, Tip};
 use crate::layout::{
     CRC_LEN, Counts, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, StoreId, head_sum,
 };
@@ -530,7 +530,7 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
             plaintext: Some(plaintext),
         }),
         Fact::Drop(span) => {
-            index.add_drop(&span);
+            index.add_drop(&span, record.group);
             None
         }
         Fact::Put { table, key, value } => {
@@ -542,7 +542,7 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
             if table == CHECKPOINTS {
                 index.checkpoints.extend(checkpoint_row(&key, &value));
             } else if !is_own(table) && table != tables::EVENT {
-                index.put(table, key, value);
+                index.put(table, key, Row { value, record });
             }
             view
         }
@@ -550,7 +550,7 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
             if table == CHECKPOINTS {
                 index.forget_checkpoint(&key);
             }
-            index.delete(table, &key);
+            index.delete(table, &key, record.group);
             is_event.then_some(EventView::Deleted { table, key })
         }
     }

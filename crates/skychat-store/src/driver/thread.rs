@@ -12,7 +12,7 @@ use skychat_proto::ids::{MessageId, SpaceId};
 use skychat_proto::record::{Batch, Taken, tables};
 use tracing::{debug, error, info, warn};
 
-use super::filler::FillerThread;
+use super::filler::{Ahead, FillerThread};
 use super::lane::{Closed, Lane, Lookup, Request, WriterHandle, take};
 use crate::error::{ReadError, WriteError};
 use crate::event::{Committed, Receipt, StoredEvent};
@@ -112,14 +112,19 @@ fn spawn(
     on_event: impl FnMut(Done) + Send + 'static,
 ) -> io::Result<WriterHandle> {
     let lane = Arc::new(Lane::default());
-    let (filler, maker) = (writer.filler(), writer.checkpoint_maker());
+    let ahead = Ahead {
+        filler: writer.filler(),
+        maker: writer.checkpoint_maker(),
+        sweeper: writer.sweeper(),
+        lane: Arc::clone(&lane),
+    };
     let worker = Worker {
         reader: StoreReader::new(Arc::clone(&writer.shared)),
         writer,
         lane: Arc::clone(&lane),
         on_event,
         head_synced: now(),
-        ahead: FillerThread::spawn(filler, maker, Arc::clone(&lane))?,
+        ahead: FillerThread::spawn(ahead)?,
         behind,
         held: VecDeque::new(),
         full: false,
