@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) checkpoints: BTreeMap<u32, FileHash>,
     /// What is before it, dead, and not overwritten yet.
     pub(crate) unswept: Unswept,
+    /// About how many bytes of each segment are dead and overwritten.
+    pub(crate) dead: BTreeMap<u32, u64>,
 }
 
 impl State {
@@ -52,6 +54,7 @@ impl State {
             lives: index.lives.clone(),
             checkpoints: index.checkpoints.clone(),
             unswept,
+            dead: index.dead.clone(),
         }
     }
 }

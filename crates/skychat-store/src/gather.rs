@@ -112,6 +112,7 @@ impl<'a> Gatherer<'a> {
     ) -> Result<Option<Record>, Damage> {
         let event = record.place.event != 0;
         match record.kind {
+            RecordKind::Gone => Ok(None),
             RecordKind::Entry => {
                 let range = self.range(record)?;
                 let headers = range.headers().collect();
@@ -217,9 +218,9 @@ impl<'a> Gatherer<'a> {
                 let (feed, seq) = (header.feed, header.seq);
                 untold = match self.ahead {
                     Some(ahead) => ahead.index.is_untold(&feed, seq),
-                    None => !record.body_is_good,
+                    None => record.is_bare(),
                 };
-                if !record.body_is_good {
+                if record.is_bare() {
                     let loss = || loss(record, Damage::Body);
                     self.doubts.content(feed, seq, event, loss);
                 }
@@ -257,7 +258,7 @@ impl<'a> Gatherer<'a> {
                 plaintext,
             }));
         }
-        if !record.body_is_good {
+        if record.is_bare() {
             // Of an entry it is counted, and told at the end.
             self.messages = messages;
             return if is_message {
@@ -293,7 +294,7 @@ impl<'a> Gatherer<'a> {
         key: &[u8],
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Damage> {
         let row = (table, key.to_vec());
-        if !record.body_is_good {
+        if record.is_bare() {
             self.bad_rows.insert(row, loss(record, Damage::Body));
             return Ok(None);
         }

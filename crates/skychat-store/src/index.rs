@@ -159,6 +159,8 @@ pub(crate) struct Index {
     pub(crate) checkpoints: BTreeMap<u32, [u8; 32]>,
     /// What is dead and not overwritten yet.
     pub(crate) unswept: Unswept,
+    /// About how many bytes of each segment are dead and overwritten.
+    pub(crate) dead: BTreeMap<u32, u64>,
     pub(crate) marks: Marks,
     pub(crate) tail: Tail,
     pub(crate) groups: u64,
@@ -177,6 +179,7 @@ impl Index {
             lives: Vec::new(),
             checkpoints: BTreeMap::new(),
             unswept: Unswept::new(),
+            dead: BTreeMap::new(),
             marks: Marks::new(),
             tail,
             groups: 0,
@@ -270,6 +273,12 @@ impl Index {
         if let Some(before) = rows.and_then(|rows| rows.remove(key)) {
             self.unswept.add_row(before.record, group);
         }
+    }
+
+    /// So many more bytes of a segment are dead, and overwritten.
+    pub(crate) fn add_dead(&mut self, segment: u32, bytes: u64) {
+        let dead = self.dead.entry(segment).or_insert(0);
+        *dead = dead.saturating_add(bytes);
     }
 
     /// The record that put a row.

@@ -10,6 +10,8 @@ pub(crate) const VERSION: u16 = 1;
 pub(crate) const HEAD_LEN: usize = 64;
 /// Length of the header and of the footer of a segment.
 pub(crate) const SEGMENT_LEN: usize = 138;
+/// Length of the footer of a segment that was rewritten.
+pub(crate) const REWRITTEN_LEN: usize = 186;
 /// Length of a group header.
 pub(crate) const GROUP_LEN: usize = 86;
 /// Length of the fixed part of a record head.
@@ -22,6 +24,7 @@ pub(crate) const STORE_LEN: usize = 16;
 pub(crate) const HEAD_MAGIC: &[u8; 4] = b"SKYH";
 pub(crate) const HEADER_MAGIC: &[u8; 4] = b"SKYS";
 pub(crate) const FOOTER_MAGIC: &[u8; 4] = b"SKYF";
+pub(crate) const REWRITTEN_MAGIC: &[u8; 4] = b"SKYR";
 pub(crate) const GROUP_MAGIC: &[u8; 4] = b"SKYG";
 pub(crate) const CHECKPOINT_MAGIC: &[u8; 4] = b"SKYC";
 
@@ -33,6 +36,11 @@ pub(crate) const JOURNAL: &str = "journal";
 /// The path of a segment.
 pub(crate) fn segment_path(segment: u32) -> String {
     format!("{JOURNAL}/{segment:08}.seg")
+}
+
+/// The path of a segment that is being rewritten.
+pub(crate) fn rewritten_path(segment: u32) -> String {
+    format!("{JOURNAL}/{segment:08}.seg.new")
 }
 
 /// The number in the name of a segment.
@@ -225,6 +233,43 @@ impl SegmentMark {
     }
 }
 
+/// How a segment that was rewritten ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RewrittenMark {
+    /// As that of the segment it was made from.
+    pub(crate) mark: SegmentMark,
+    /// The hash over what is there.
+    pub(crate) held: Chain,
+    /// Groups that are there.
+    pub(crate) groups: u64,
+    /// Records that are there.
+    pub(crate) records: u64,
+}
+
+impl RewrittenMark {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.mark.put_fields(REWRITTEN_MAGIC, out);
+        out.extend_from_slice(&self.held.0);
+        out.extend_from_slice(&self.groups.to_be_bytes());
+        out.extend_from_slice(&self.records.to_be_bytes());
+        put_sum(out, start, &[]);
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unread> {
+        let mut fields = checked(bytes, REWRITTEN_LEN, REWRITTEN_MAGIC, &[])?;
+        (|| {
+            Some(RewrittenMark {
+                mark: SegmentMark::read_fields(&mut fields)?,
+                held: Chain(fields.array()?),
+                groups: fields.u64()?,
+                records: fields.u64()?,
+            })
+        })()
+        .ok_or(Unread::Invalid)
+    }
+}
+
 /// How a group begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GroupHeader {
@@ -280,6 +325,8 @@ pub(crate) enum RecordKind {
     Drop,
     Put,
     Delete,
+    /// Records stood here that were left out.
+    Gone,
 }
 
 impl RecordKind {
@@ -290,6 +337,7 @@ impl RecordKind {
             RecordKind::Drop => 3,
             RecordKind::Put => 4,
             RecordKind::Delete => 5,
+            RecordKind::Gone => 6,
         }
     }
 
@@ -300,6 +348,7 @@ impl RecordKind {
             3 => RecordKind::Drop,
             4 => RecordKind::Put,
             5 => RecordKind::Delete,
+            6 => RecordKind::Gone,
             _ => return None,
         })
     }

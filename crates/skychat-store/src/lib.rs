@@ -14,6 +14,7 @@
 //! - [`StoreReader`] reads what is committed, from any thread.
 //! - [`check`] looks at a store, damaged or not, without opening it; [`gather`] gives what is left
 //!   of it, and a [`Rewriter`] makes a new store of that.
+//! - A [`Sweeper`] overwrites what is dead, a [`SegmentRewriter`] leaves it out, both beside the writer.
 //! - A [`Disk`] is where the files are: [`MemoryDisk`], or `FileDisk` with the feature `driver`,
 //!   which also has the thread that writes, one that readies segments and one for the index.
 //!
@@ -71,6 +72,7 @@ mod reader;
 mod rebuild;
 mod record;
 mod replay;
+mod rewrite;
 mod seek;
 mod shared;
 mod stage;
@@ -97,8 +99,9 @@ pub use gather::{KeptGroup, KeptRecord};
 pub use index::{MAX_TAIL, MessageRef, RecordId, Tip};
 pub use loss::{Loss, MAX_LOSSES};
 pub use open::{OpenOptions, Recovered, Store};
-pub use reader::{StoreReader, StoreSize};
+pub use reader::{StoreReader, StoreSize, Usage};
 pub use rebuild::{ReadOnly, Rewriter};
+pub use rewrite::SegmentRewriter;
 pub use survey::Progress;
 pub use sweep::Sweeper;
 pub use writer::{

@@ -1,6 +1,7 @@
 //! Opening: the newest checkpoint and the segments from it on are read, or all of them, and the
 //! index is built from that.
 
+mod rewritten;
 mod rows;
 mod scan;
 mod segment;

@@ -27,6 +27,15 @@ pub struct StoreReader {
     shared: Arc<Shared>,
 }
 
+/// How much of the journal is of use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of journal that are in use.
+    pub total: u64,
+    /// How many of them would be left if all that is dead, and overwritten, were left out; about.
+    pub live: u64,
+}
+
 /// How large a store is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreSize {
@@ -85,6 +94,7 @@ impl StoreReader {
         let max_bytes = usize::try_from(max_bytes)
             .unwrap_or(MAX_RANGE_BYTES)
             .min(MAX_RANGE_BYTES);
+        let _reading = self.shared.reading();
         let read = || self.joined(feed, from, max_entries, max_bytes, any_end);
         match read() {
             // It may have been dropped, and overwritten, meanwhile.
@@ -157,6 +167,7 @@ impl StoreReader {
         let Some(seq) = position.last() else {
             return Ok(None);
         };
+        let _reading = self.shared.reading();
         let found = self.blocks(&feed, seq.position(), 1)?;
         let Some(place) = found.and_then(|(blocks, _)| blocks.first().copied()) else {
             return Ok(None);
@@ -207,6 +218,19 @@ impl StoreReader {
             groups: index.groups,
             records: index.records,
             bytes: index.bytes,
+        }
+    }
+
+    /// How much of the journal is of use.
+    pub fn usage(&self) -> Usage {
+        let index = self.index();
+        let dead = index
+            .dead
+            .values()
+            .fold(0, |sum: u64, dead| sum.saturating_add(*dead));
+        Usage {
+            total: index.bytes,
+            live: index.bytes.saturating_sub(dead),
         }
     }
 
@@ -332,7 +356,15 @@ impl StoreReader {
                 return Err(self.shared.lose_deep(&error));
             }
         }
-        places.extend(recent.iter().map(|block| block.place));
+        let mut locator = Locator::new(&self.shared);
+        for block in recent {
+            let generation = self.index().marks.generation(block.place.segment);
+            let moved = generation != block.place.generation;
+            places.push(match moved {
+                true => locator.find(block.place.record)?.place,
+                false => block.place,
+            });
+        }
         places.truncate(most);
         Ok(Some((places, dropped)))
     }

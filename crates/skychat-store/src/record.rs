@@ -108,6 +108,12 @@ pub(crate) fn row_meta(meta: &[u8]) -> Option<(TableId, &[u8])> {
     Some((table, fields.rest()))
 }
 
+/// How many records stood where there is a record that stands for them.
+pub(crate) fn gone(meta: &[u8]) -> Option<u16> {
+    let count = u16::from_be_bytes(meta.try_into().ok()?);
+    (count > 0).then_some(count)
+}
+
 /// What a drop drops: its meta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {

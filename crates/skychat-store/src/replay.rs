@@ -18,8 +18,8 @@ use crate::index::{Index, Place, RecordId, Start, Tables, Tail};
 use crate::layout::{
     CRC_LEN, Counts, GroupHeader, RECORD_LEN, RecordHead, RecordKind, SegmentMark, head_sum,
 };
-use crate::record::{CHECKPOINTS, ContentMeta, Span, row_meta, without_bodies};
-use crate::sweep::is_swept;
+use crate::record::{CHECKPOINTS, ContentMeta, Span, gone, row_meta, without_bodies};
+use crate::sweep::{dead_row, is_swept};
 
 /// The newest of each row that was read, sealed.
 pub(crate) type Rows = BTreeMap<(TableId, Vec<u8>), (Place, Bytes)>;
@@ -51,7 +51,19 @@ impl ReadRecord {
         header: &GroupHeader,
         index: u16,
     ) -> Option<(Self, [u8; RECORD_LEN], usize)> {
+        ReadRecord::read_from(bytes, 0, span, header, index)
+    }
+
+    /// The same, where `bytes` begin at `base` of the segment.
+    pub(crate) fn read_from(
+        bytes: &Bytes,
+        base: u64,
+        span: Range<usize>,
+        header: &GroupHeader,
+        index: u16,
+    ) -> Option<(Self, [u8; RECORD_LEN], usize)> {
         let (segment, at) = (header.segment, span.start);
+        let offset = base.saturating_add(at as u64);
         let left = bytes.get(span.clone())?;
         let head_bytes = left.first_chunk::<RECORD_LEN>()?;
         let head = RecordHead::decode(head_bytes)?;
@@ -63,7 +75,7 @@ impl ReadRecord {
             return None;
         }
         let meta = bytes.slice(meta_at..meta_end);
-        let sum = head_sum(segment, header.generation, at as u64, head_bytes, &meta);
+        let sum = head_sum(segment, header.generation, offset, head_bytes, &meta);
         if bytes.get(meta_end..body_at) != Some(&sum) {
             return None;
         }
@@ -74,8 +86,8 @@ impl ReadRecord {
             place: Place {
                 segment,
                 generation: header.generation,
-                offset: at as u64,
-                group_end: span.end as u64,
+                offset,
+                group_end: base.saturating_add(span.end as u64),
                 meta: head.meta,
                 body: head.body,
                 body_sum: head.body_sum,
@@ -89,6 +101,21 @@ impl ReadRecord {
             body,
         };
         Some((record, *head_bytes, end))
+    }
+
+    /// Whether the body of a content or a row is not what was written, or was left out: a later
+    /// record has to be the reason.
+    pub(crate) fn is_bare(&self) -> bool {
+        !self.body_is_good || self.body.is_empty()
+    }
+
+    /// How many records of the history it is; `None`: it cannot be.
+    pub(crate) fn stands_for(&self, header: &GroupHeader) -> Option<u32> {
+        if self.kind != RecordKind::Gone {
+            return Some(1);
+        }
+        let bare = header.generation > 0 && self.body.is_empty() && self.place.event == 0;
+        gone(&self.meta).filter(|_| bare).map(u32::from)
     }
 
     fn fault(&self, what: Damage) -> Fault {
@@ -156,7 +183,8 @@ impl ReadGroup {
         let ContentMeta::Entry { back, row } = meta else {
             return None;
         };
-        let range = self.0.get(at.checked_sub(back.into())?)?;
+        let range = self.0.get(at)?.place.record.back(back)?;
+        let range = self.0.iter().find(|record| record.place.record == range)?;
         let head = without_bodies(&range.meta);
         let range = RawRange::from_parts(head, Bytes::new(), keys).ok()?;
         Some((range.feed(), range.first().checked_add(row.into())?))
@@ -215,6 +243,7 @@ impl Replay {
         (index.feeds, index.spaces) = (state.feeds, state.spaces);
         (index.lives, index.checkpoints) = (state.lives, state.checkpoints);
         index.unswept = state.unswept;
+        index.dead = state.dead;
         index.events = counts.events;
         self.rows.kept = state.rows;
     }
@@ -245,14 +274,16 @@ impl Replay {
     ) -> Result<(ReadGroup, Counts), Fault> {
         let segment = header.segment;
         let mut at = span.start;
-        let mut records = Vec::new();
+        let mut records: Vec<ReadRecord> = Vec::new();
+        // Where records were left out, there are more than are there.
+        let mut number = 0_u32;
         while at < span.end {
             let invalid = || Fault {
                 segment,
                 offset: at as u64,
                 what: Damage::Record,
             };
-            let index = u16::try_from(records.len()).map_err(|_| invalid())?;
+            let index = u16::try_from(number).map_err(|_| invalid())?;
             let record = ReadRecord::read(bytes, at..span.end, header, index);
             let (record, head_bytes, end) = record.ok_or_else(invalid)?;
             if record.place.event != 0 {
@@ -262,11 +293,13 @@ impl Replay {
                 }
             }
             counts.chain = counts.chain.step(&head_bytes, &record.meta);
-            counts.records = counts.records.saturating_add(1);
+            let stands_for = record.stands_for(header).ok_or_else(invalid)?;
+            number = number.saturating_add(stands_for);
             records.push(record);
             at = end;
         }
-        let whole = records.len() == header.records as usize && counts.chain == header.chain;
+        counts.records = counts.records.saturating_add(number.into());
+        let whole = number == header.records && counts.chain == header.chain;
         if !whole {
             return Err(Fault {
                 segment,
@@ -279,11 +312,16 @@ impl Replay {
     }
 
     pub(crate) fn enter(&mut self, group: ReadGroup, keys: &mut KeyCache) -> Result<(), Fault> {
-        let mut ranges: BTreeMap<usize, Vec<(Header, EntryId)>> = BTreeMap::new();
-        for (number, record) in group.0.into_iter().enumerate() {
+        let mut ranges: BTreeMap<u16, Vec<(Header, EntryId)>> = BTreeMap::new();
+        for record in group.0 {
+            let number = record.place.record.index;
             let invalid = || record.fault(Damage::Record);
+            if record.kind == RecordKind::Gone {
+                continue;
+            }
             self.index.add_record(&record.place);
             match record.kind {
+                RecordKind::Gone => {}
                 RecordKind::Entry => {
                     let headers = self.range(&record, keys)?;
                     ranges.insert(number, headers);
@@ -291,12 +329,12 @@ impl Replay {
                 RecordKind::Content => {
                     match ContentMeta::decode(&record.meta, keys).ok_or_else(invalid)? {
                         ContentMeta::Entry { back, row } => {
-                            let range = number.checked_sub(back.into());
+                            let range = number.checked_sub(back);
                             let range = range.and_then(|range| ranges.get(&range));
                             let found = range.and_then(|range| range.get(usize::from(row)));
                             let (header, _) = found.ok_or_else(invalid)?;
                             let (feed, seq) = (header.feed, header.seq);
-                            if !record.body_is_good {
+                            if record.is_bare() {
                                 let fault = || record.fault(Damage::Body);
                                 let event = record.place.event != 0;
                                 self.doubts.content(feed, seq, event, fault);
@@ -317,7 +355,7 @@ impl Replay {
                 RecordKind::Put => {
                     let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
                     let row = (table, key.to_vec());
-                    if record.body_is_good {
+                    if !record.is_bare() {
                         self.bad_rows.remove(&row);
                     } else {
                         self.bad_rows
@@ -352,7 +390,11 @@ impl Replay {
         let kept = kept.and_then(|rows| rows.remove(key));
         let mut before = kept.map(|row| row.record);
         if let Some((place, sealed)) = self.rows.read.remove(row) {
-            before = sealed.iter().any(|byte| *byte != 0).then_some(place.record);
+            let swept = sealed.iter().all(|byte| *byte == 0);
+            before = (!swept).then_some(place.record);
+            if swept {
+                self.index.add_dead(place.segment, dead_row(&place));
+            }
         }
         if let Some(before) = before.filter(|_| is_swept(*table)) {
             self.index.unswept.add_row(before, group);

@@ -83,6 +83,10 @@ impl Shared {
         };
         let after = marks.partition_point(is_before);
         let found = after.checked_sub(1).and_then(|at| marks.get(at)).copied();
+        if found.is_none() && start.generation > 0 {
+            // It may have been left out: what is behind it follows from the start of the segment.
+            return Ok(Some(Mark::start(&start)));
+        }
         // What its header says stands before it, so it has to be in it.
         let missing = ReadError::Damaged {
             segment: start.segment,

@@ -12,8 +12,8 @@ use crate::disk::Disk;
 use crate::error::{Damage, ReadError};
 use crate::index::Index;
 use crate::layout::StoreId;
+use crate::rewrite::Chores;
 use crate::seek::OldMarks;
-use crate::sweep::Sweeps;
 
 /// Items of the tail that are forgotten at once.
 #[cfg(feature = "sled")]
@@ -36,7 +36,9 @@ pub(crate) struct Shared {
     pub(crate) ahead: Ahead,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) old_marks: OldMarks,
-    pub(crate) sweeps: Sweeps,
+    pub(crate) chores: Chores,
+    /// Held by readers; for writing while a segment takes the place of the one it was made from.
+    swap: RwLock<()>,
     index: RwLock<Index>,
     deep: RwLock<Option<Deep>>,
     /// Where the journal is damaged, if that is why there is no index.
@@ -58,7 +60,8 @@ impl Shared {
             ahead: Ahead::default(),
             checkpoints,
             old_marks: OldMarks::default(),
-            sweeps: Sweeps::default(),
+            chores: Chores::default(),
+            swap: RwLock::new(()),
             index: RwLock::new(index),
             deep: RwLock::new(None),
             damage: OnceLock::new(),
@@ -71,6 +74,16 @@ impl Shared {
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While this is held, no segment takes the place of another: places stay what they are.
+    pub(crate) fn reading(&self) -> RwLockReadGuard<'_, ()> {
+        self.swap.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for all who read.
+    pub(crate) fn swapping(&self) -> RwLockWriteGuard<'_, ()> {
+        self.swap.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// So many more bytes of journal are in use.

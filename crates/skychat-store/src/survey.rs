@@ -18,7 +18,8 @@ use crate::disk::Disk;
 use crate::error::{Damage, OpenError, Warning};
 use crate::layout::{
     Chain, Counts, GROUP_LEN, GroupHeader, HEAD_FILE, HEAD_LEN, HEADER_MAGIC, HeadFile, JOURNAL,
-    SEGMENT_LEN, SegmentMark, StoreId, Unread, segment_number, segment_path,
+    REWRITTEN_LEN, RecordKind, SEGMENT_LEN, SegmentMark, StoreId, Unread, segment_number,
+    segment_path,
 };
 use crate::loss::Losses;
 use crate::replay::{ReadGroup, ReadRecord};
@@ -62,6 +63,10 @@ pub(crate) struct Survey<'a> {
     pub(crate) records: u64,
     /// Records that are known to be lost up to the last place that says how many there were.
     missing: u64,
+    /// Records that were left out when segments were rewritten.
+    left_out: u64,
+    /// Groups and records that were read of this segment; losses, and records missing, before it.
+    held: (u64, u64, u64, u64),
     /// Whether everything since the last known running hash was read.
     unbroken: bool,
     /// Of the segment that is read.
@@ -96,6 +101,8 @@ impl<'a> Survey<'a> {
             counts: Counts::default(),
             records: 0,
             missing: 0,
+            left_out: 0,
+            held: (0, 0, 0, 0),
             unbroken: true,
             generation: 0,
             segments: 0,
@@ -181,6 +188,11 @@ impl<'a> Survey<'a> {
             }
         }
         self.segments = self.segments.saturating_add(1);
+        self.held = (0, 0, self.losses.len(), self.missing);
+        if self.generation > 0 {
+            // What is left of it has a hash of its own.
+            self.counts.chain = Chain::default();
+        }
         let mut at = SEGMENT_LEN.min(bytes.len());
         loop {
             self.meet(segment, at as u64);
@@ -191,6 +203,15 @@ impl<'a> Survey<'a> {
                     self.meet(segment, end);
                     self.bytes = self.bytes.saturating_add(end);
                     if !last && end != bytes.len() as u64 {
+                        self.lose(segment, end, Damage::Footer, None, None);
+                    }
+                    return Ok(());
+                }
+                Some(Block::Rewritten(footer)) => {
+                    self.rewritten(&footer, segment, at as u64);
+                    let end = at.saturating_add(REWRITTEN_LEN) as u64;
+                    self.bytes = self.bytes.saturating_add(end);
+                    if last || end != bytes.len() as u64 {
                         self.lose(segment, end, Damage::Footer, None, None);
                     }
                     return Ok(());
@@ -305,13 +326,22 @@ impl<'a> Survey<'a> {
         let mut place = at.saturating_add(GROUP_LEN);
         let limit = end.min(bytes.len());
         let mut number = 0_u16;
+        let mut gone = 0_u64;
         let mut fault = None;
         while place < limit {
             match ReadRecord::read(bytes, place..limit, header, number) {
                 Some((record, head, next)) => {
                     chain = chain.step(&head, &record.meta);
-                    records.push(record);
+                    self.held.1 = self.held.1.saturating_add(1);
                     place = next;
+                    if record.kind == RecordKind::Gone {
+                        let count = record.stands_for(header).unwrap_or(0);
+                        gone = gone.saturating_add(count.into());
+                        let count = u16::try_from(count).unwrap_or(u16::MAX);
+                        number = number.saturating_add(count);
+                        continue;
+                    }
+                    records.push(record);
                 }
                 None => {
                     fault.get_or_insert(place as u64);
@@ -324,8 +354,12 @@ impl<'a> Survey<'a> {
             }
             number = number.saturating_add(1);
         }
-        let whole = records.len() == header.records as usize && end == limit;
-        let other_chain = whole && self.unbroken && left_out == 0 && chain != header.chain;
+        self.held.0 = self.held.0.saturating_add(1);
+        let found = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        let found = found.saturating_add(gone);
+        let whole = found == u64::from(header.records) && end == limit;
+        let follows_on = left_out == 0 || header.generation > 0;
+        let other_chain = whole && self.unbroken && follows_on && chain != header.chain;
         let group = ReadGroup(records);
         let torn_body = group.uncovered_body(&mut self.keys).is_some();
         let follows = left_out == 0 && self.losses.len() == before.0;
@@ -343,7 +377,6 @@ impl<'a> Survey<'a> {
         }
         let ReadGroup(records) = group;
         if !whole {
-            let found = u64::try_from(records.len()).unwrap_or(u64::MAX);
             let lost = u64::from(header.records).saturating_sub(found);
             let place = fault.unwrap_or(place as u64);
             self.lose(segment, place, Damage::Record, Some(0), Some(lost));
@@ -352,6 +385,7 @@ impl<'a> Survey<'a> {
             self.lose(segment, offset, Damage::Chain, Some(0), Some(0));
         }
         self.records = self.records.saturating_add(records.len() as u64);
+        self.left_out = self.left_out.saturating_add(gone);
         let events = records.iter().map(|record| record.place.event).max();
         self.counts = Counts {
             chain: header.chain,

@@ -8,26 +8,25 @@ mod list;
 mod look;
 mod wipe;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use skychat_identity::KeyCache;
 use skychat_proto::ids::{FeedId, Position, Seq};
 use tracing::{debug, warn};
 
 pub(crate) use list::{MAX_ROWS, MAX_SPANS, Unswept};
-pub(crate) use look::Look;
 
 use crate::disk::is_full;
 use crate::error::ReadError;
-use crate::index::RecordId;
-use crate::layout::{RecordKind, segment_path};
+use crate::index::{Place, RecordId};
+use crate::layout::{CRC_LEN, RECORD_LEN, RecordKind, segment_path};
 use crate::reader::StoreReader;
 use crate::record::{ContentMeta, Span};
 use crate::shared::Shared;
 use crate::walk::{Locator, Walk};
-use wipe::{wipe_body, wipe_entries};
+use wipe::{Wiped, wipe_body, wipe_entries};
 
 /// Rows in one step.
 const ROWS: usize = 64;
@@ -36,20 +35,34 @@ const BLOCKS: usize = 64;
 
 /// One sweep: what was listed when it began.
 #[derive(Debug, Default)]
-struct Round {
+pub(crate) struct Round {
     /// What is left to do.
     rows: VecDeque<RecordId>,
     spans: VecDeque<Span>,
-    look: Option<Look>,
+    look: Option<look::Look>,
     /// What will have been done at its end.
     swept: Unswept,
-    /// Segments that were written to.
-    dirty: BTreeSet<u32>,
+    tally: Tally,
 }
 
-/// The sweeps of a store.
+/// What a sweep did to segments.
 #[derive(Debug, Default)]
-pub(crate) struct Sweeps(Mutex<Option<Box<Round>>>);
+struct Tally {
+    /// Those that were written to.
+    dirty: BTreeSet<u32>,
+    /// How many bytes of each are dead.
+    dead: BTreeMap<u32, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, segment: u32, wiped: Wiped) {
+        if wiped.written {
+            self.dirty.insert(segment);
+        }
+        let dead = self.dead.entry(segment).or_insert(0);
+        *dead = dead.saturating_add(wiped.dead);
+    }
+}
 
 /// Why something was not overwritten.
 enum Failed {
@@ -98,12 +111,12 @@ impl Sweeper {
     /// one if none is under way. The last part syncs what was overwritten. Whether this sweep goes
     /// on.
     pub fn step(&self) -> bool {
-        let sweeps = self.shared.sweeps.0.lock();
-        let mut sweeps = sweeps.unwrap_or_else(PoisonError::into_inner);
-        if self.shared.ahead.is_broken() {
+        let mut chores = self.shared.chores.lock();
+        // One that copies a segment is not to miss what is overwritten meanwhile.
+        if self.shared.ahead.is_broken() || chores.work.is_some() {
             return false;
         }
-        let mut round = match sweeps.take() {
+        let mut round = match chores.round.take() {
             Some(round) => round,
             None => match self.begin() {
                 Some(round) => round,
@@ -112,12 +125,16 @@ impl Sweeper {
         };
         match self.go_on(&mut round) {
             Ok(true) => {
-                *sweeps = Some(round);
+                chores.round = Some(round);
                 true
             }
             Ok(false) => {
                 // What came meanwhile, or was not found yet, is left for the next sweep.
-                self.shared.write().unswept.done(&round.swept);
+                let mut index = self.shared.write();
+                index.unswept.done(&round.swept);
+                for (segment, bytes) in round.tally.dead {
+                    index.add_dead(segment, bytes);
+                }
                 false
             }
             Err(error) => {
@@ -141,9 +158,9 @@ impl Sweeper {
         Some(Box::new(Round {
             rows: listed.rows.iter().copied().collect(),
             spans: listed.spans().collect(),
-            look: listed.all.map(|group| Look::new(&index, group)),
+            look: listed.all.map(|group| look::Look::new(&index, group)),
             swept: listed.clone(),
-            dirty: BTreeSet::new(),
+            tally: Tally::default(),
         }))
     }
 
@@ -154,7 +171,7 @@ impl Sweeper {
             let rows: Vec<RecordId> = round.rows.drain(..count).collect();
             let mut locator = Locator::new(&self.shared);
             for row in rows {
-                let done = self.row(&mut locator, row, &mut round.dirty);
+                let done = self.row(&mut locator, row, &mut round.tally);
                 if !finished(done)? {
                     round.swept.rows.remove(&row);
                 }
@@ -162,7 +179,7 @@ impl Sweeper {
             return Ok(true);
         }
         if let Some(span) = round.spans.pop_front() {
-            match self.blocks(&span, &mut round.dirty) {
+            match self.blocks(&span, &mut round.tally) {
                 Ok(Some(at)) => round.spans.push_front(Span { from: at, ..span }),
                 Ok(None) => {}
                 Err(failed) => {
@@ -174,7 +191,7 @@ impl Sweeper {
             return Ok(true);
         }
         if let Some(look) = &mut round.look {
-            match look.go_on(&self.shared, &mut round.dirty) {
+            match look.go_on(&self.shared, &mut round.tally) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(failed) => {
@@ -186,31 +203,28 @@ impl Sweeper {
             round.look = None;
             return Ok(true);
         }
-        for segment in std::mem::take(&mut round.dirty) {
+        for segment in std::mem::take(&mut round.tally.dirty) {
             self.shared.disk.sync(&segment_path(segment))?;
         }
         Ok(false)
     }
 
     /// The value of a row.
-    fn row(
-        &self,
-        locator: &mut Locator,
-        row: RecordId,
-        dirty: &mut BTreeSet<u32>,
-    ) -> Result<(), Failed> {
+    fn row(&self, locator: &mut Locator, row: RecordId, tally: &mut Tally) -> Result<(), Failed> {
         // It may have been left out when its segment was rewritten.
         let Some(passed) = locator.seek(row)? else {
             return Ok(());
         };
-        if passed.kind == RecordKind::Put && wipe_body(&*self.shared.disk, &passed.place)? {
-            dirty.insert(passed.place.segment);
+        if passed.kind == RecordKind::Put {
+            let wiped = wipe_body(&*self.shared.disk, &passed.place)?;
+            let dead = dead_row(&passed.place);
+            tally.add(passed.place.segment, Wiped { dead, ..wiped });
         }
         Ok(())
     }
 
     /// Some ranges of a span; where to go on, if there are more.
-    fn blocks(&self, span: &Span, dirty: &mut BTreeSet<u32>) -> Result<Option<Position>, Failed> {
+    fn blocks(&self, span: &Span, tally: &mut Tally) -> Result<Option<Position>, Failed> {
         let reader = StoreReader::new(Arc::clone(&self.shared));
         let found = reader.blocks(&span.feed, span.from, BLOCKS)?;
         let blocks = found.map(|(blocks, _)| blocks).unwrap_or_default();
@@ -222,9 +236,8 @@ impl Sweeper {
             if span.parts.has_bodies() {
                 let is_dropped = |seq: Seq| span.has(seq);
                 let disk = &*self.shared.disk;
-                if wipe_entries(disk, place, &head, &mut keys, is_dropped)? {
-                    dirty.insert(place.segment);
-                }
+                let wiped = wipe_entries(disk, place, &head, &mut keys, is_dropped)?;
+                tally.add(place.segment, wiped);
             }
             next = Some(crate::reader::bodiless(&head, place, &mut keys)?.end());
             groups.insert(place.record.group);
@@ -234,7 +247,7 @@ impl Sweeper {
         }
         if span.parts.has_contents() {
             for group in groups {
-                self.contents(group, span, &mut keys, dirty)?;
+                self.contents(group, span, &mut keys, tally)?;
             }
         }
         Ok(next.filter(|next| *next < span.to))
@@ -246,7 +259,7 @@ impl Sweeper {
         group: u64,
         span: &Span,
         keys: &mut KeyCache,
-        dirty: &mut BTreeSet<u32>,
+        tally: &mut Tally,
     ) -> Result<(), Failed> {
         let first = RecordId { group, index: 0 };
         let Some(mut walk) = Walk::before(&self.shared, first)? else {
@@ -269,8 +282,9 @@ impl Sweeper {
                 RecordKind::Content => {
                     let of = told(&passed.meta, record, &ranges, keys);
                     let dead = of.is_some_and(|(feed, seq)| feed == span.feed && span.has(seq));
-                    if dead && wipe_body(&*self.shared.disk, &passed.place)? {
-                        dirty.insert(passed.place.segment);
+                    if dead {
+                        let wiped = wipe_body(&*self.shared.disk, &passed.place)?;
+                        tally.add(passed.place.segment, wiped);
                     }
                 }
                 _ => {}
@@ -308,6 +322,13 @@ fn finished(result: Result<(), Failed>) -> io::Result<bool> {
             Ok(true)
         }
     }
+}
+
+/// Bytes of a row that is dead: it can be left out as a whole.
+pub(crate) fn dead_row(place: &Place) -> u64 {
+    let fixed = (RECORD_LEN + CRC_LEN) as u64;
+    let rest = u64::from(place.meta).saturating_add(place.body.into());
+    fixed.saturating_add(rest)
 }
 
 /// Whether a value that stands here is dead: a log is not, and the rows of the store's own are

@@ -11,6 +11,7 @@ use crate::layout::{
     CRC_LEN, Chain, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, SEGMENT_LEN,
     head_sum, segment_path,
 };
+use crate::record::gone;
 use crate::shared::Shared;
 
 /// Bytes that are read at once.
@@ -132,15 +133,22 @@ impl Walk {
         Ok(())
     }
 
-    /// Goes on with what was committed meanwhile.
+    /// Goes on with what was committed meanwhile; `false`: the segment was rewritten, and this is of
+    /// no more use.
     #[cfg(feature = "sled")]
-    pub(crate) fn go_on(&mut self) -> Result<(), ReadError> {
-        self.last = self.shared.read().groups;
+    pub(crate) fn go_on(&mut self) -> Result<bool, ReadError> {
+        {
+            let index = self.shared.read();
+            self.last = index.groups;
+            if index.marks.generation(self.segment) != self.generation {
+                return Ok(false);
+            }
+        }
         let length = self.shared.disk.len(&segment_path(self.segment));
         self.length = length.map_err(disk_error(self.segment, self.offset))?;
         // What was not written when it was read is in it as it was then.
         (self.window, self.window_at) = (Bytes::new(), 0);
-        Ok(())
+        Ok(true)
     }
 
     #[cfg(feature = "sled")]
@@ -201,9 +209,35 @@ impl Walk {
 
     /// The next record; `None`: that was the last one that is committed.
     pub(crate) fn next(&mut self) -> Result<Option<Passed>, ReadError> {
-        if self.offset >= self.group_end && !self.group()? {
-            return Ok(None);
+        while self.offset >= self.group_end {
+            if !self.group()? {
+                return Ok(None);
+            }
+            self.skip_gone()?;
         }
+        let passed = self.record()?;
+        self.skip_gone()?;
+        Ok(Some(passed))
+    }
+
+    /// Goes past what stands for records that were left out.
+    fn skip_gone(&mut self) -> Result<(), ReadError> {
+        while self.generation > 0 && self.offset < self.group_end {
+            let head = self.bytes(self.offset, RECORD_LEN)?;
+            let head = head.as_deref().and_then(|bytes| bytes.first_chunk());
+            let head = head.and_then(RecordHead::decode);
+            if head.is_none_or(|head| head.kind != RecordKind::Gone) {
+                break;
+            }
+            let before = self.next.index;
+            let passed = self.record()?;
+            let count = gone(&passed.meta).ok_or_else(|| self.damaged(Damage::Record))?;
+            self.next.index = before.saturating_add(count);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self) -> Result<Passed, ReadError> {
         let at = self.offset;
         let bad = |walk: &Self| walk.damaged(Damage::Record);
         let head = self.bytes(at, RECORD_LEN)?.ok_or_else(|| bad(self))?;
@@ -226,7 +260,7 @@ impl Walk {
         let record = self.next;
         self.next.index = record.index.saturating_add(1);
         self.offset = all;
-        Ok(Some(Passed {
+        Ok(Passed {
             kind: head.kind,
             place: Place {
                 segment: self.segment,
@@ -245,19 +279,24 @@ impl Walk {
             } else {
                 meta
             },
-        }))
+        })
     }
 
     /// The header of a group, if it stands here.
     fn group_header(&mut self, number: u64) -> Result<Option<GroupHeader>, ReadError> {
         let bytes = self.bytes(self.offset, GROUP_LEN)?;
         let header = bytes.and_then(|bytes| GroupHeader::decode(&bytes, self.offset).ok());
-        Ok(header.filter(|header| header.number == number))
+        // Where a segment was rewritten, groups may be left out.
+        let rewritten = self.generation > 0;
+        Ok(
+            header
+                .filter(|header| header.number == number || (rewritten && header.number > number)),
+        )
     }
 
     /// Goes to the next group; `false`: there is none.
     fn group(&mut self) -> Result<bool, ReadError> {
-        let next = self.next.group.saturating_add(1);
+        let mut next = self.next.group.saturating_add(1);
         if self.next.group >= self.last {
             return Ok(false);
         }
@@ -267,14 +306,24 @@ impl Walk {
             }
             // The segment ends here; there may be one without groups behind it.
             let start = self.shared.read().marks.behind_segment(self.segment);
-            let start = start.filter(|start| start.groups == self.next.group);
+            let rewritten = self.generation > 0;
+            let start = start.filter(|start| {
+                start.groups == self.next.group || (rewritten && start.groups > self.next.group)
+            });
             self.begin(start.ok_or_else(|| self.damaged(Damage::Group))?)?;
+            if self.next.group >= self.last {
+                return Ok(false);
+            }
+            next = self.next.group.saturating_add(1);
         };
+        if header.number > self.last {
+            return Ok(false);
+        }
         self.chain = Some(header.chain);
         self.offset = self.offset.saturating_add(GROUP_LEN as u64);
         self.group_end = self.offset.saturating_add(header.length);
         self.next = RecordId {
-            group: next,
+            group: header.number,
             index: 0,
         };
         Ok(true)

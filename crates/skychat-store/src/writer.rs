@@ -19,6 +19,7 @@ use crate::layout::{
     Counts, FOOTER_MAGIC, HEAD_FILE, HEADER_MAGIC, HeadFile, JOURNAL, SEGMENT_LEN, SegmentMark,
     segment_path, store_prefix,
 };
+use crate::rewrite::SegmentRewriter;
 use crate::shared::Shared;
 use crate::stage::{Stage, record_size};
 use crate::sweep::Sweeper;
@@ -348,6 +349,11 @@ impl StoreWriter {
     /// Who overwrites what is dead while this one writes.
     pub fn sweeper(&self) -> Sweeper {
         Sweeper::new(Arc::clone(&self.shared))
+    }
+
+    /// Who rewrites segments while this one writes.
+    pub fn rewriter(&self) -> SegmentRewriter {
+        SegmentRewriter::new(Arc::clone(&self.shared))
     }
 
     /// Who readies the next segment while this one is written to.

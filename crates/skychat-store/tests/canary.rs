@@ -209,6 +209,25 @@ fn nothing_that_was_dropped_is_in_any_file() {
         assert_gone(&after, &texts);
     }
     assert!(secrets.len() > 10_000, "{}", secrets.len());
+    // A start knows what is dead, and leaves it out.
+    let truth = || look(FileDisk::new(dir.path())).unwrap().0.history;
+    let expected = truth();
+    let store = open(dir.path(), 5);
+    let before = store.reader.usage();
+    assert!(before.live * 16 < before.total * 15, "{before:?}");
+    store.handle.above_cap(true);
+    let began = Instant::now();
+    while store.reader.usage().total * 10 > before.total * 9 {
+        assert!(began.elapsed() < PATIENCE, "{:?}", store.reader.usage());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    store.wait_for_index();
+    assert!(store.reader.history(space(), None, 999).unwrap() == expected);
+    store.stop();
+    assert!(truth() == expected);
+    let after = files(dir.path());
+    assert_eq!(leftovers(&after), Vec::<String>::new());
+    assert_gone(&after, &secrets);
     // All of it is whole.
     let key = key(9);
     let opened = CheckOptions {

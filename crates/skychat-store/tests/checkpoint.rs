@@ -610,6 +610,8 @@ proptest! {
                 }
                 Step::Make => {
                     writer.checkpoint_maker().step();
+                    while writer.sweeper().step() {}
+                    while writer.rewriter().step(true) {}
                     continue;
                 }
                 Step::Reopen { bounded: is_bounded } => {

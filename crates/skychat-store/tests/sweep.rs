@@ -14,75 +14,24 @@ mod common;
 // The testkit rests on this crate, so its disk is read in here.
 #[path = "../../skychat-testkit/src/disk.rs"]
 mod disk;
+#[path = "common/dying.rs"]
+mod dying;
 #[path = "common/dead.rs"]
 mod remains;
 
 use common::*;
 use disk::TornDisk;
+use dying::{SECRET, drop_of, dying, sweep};
 use remains::{Files, dead, leftovers, live};
-use skychat_proto::ids::*;
-use skychat_proto::record::{Batch, Parts, Record, tables};
+use skychat_proto::record::Parts;
 use skychat_store::*;
-
-const SECRET: TableId = TableId::new(130);
-
-fn drop_of(feed: FeedId, from: u64, to: u64, parts: Parts) -> Record {
-    Record::Drop {
-        feed,
-        from: Position::new(from),
-        to: Position::new(to),
-        parts,
-    }
-}
-
-/// Groups after each of which something is dead, over several segments.
-fn dying() -> Vec<Vec<Batch>> {
-    let (mut ann, mut bob) = (Author::new(ann()), Author::new(bob()));
-    let mut groups = Vec::new();
-    for n in 0..12_u64 {
-        let mut first = ann.batch(n * 3, 2, 80);
-        let mut second = bob.batch(n * 3 + 1, 1, 60);
-        let row = format!("row {}", n % 3);
-        first
-            .records
-            .push(put(PEER, &row, &format!("value {n}"), false));
-        let log = format!("event {n}");
-        first.records.push(put(tables::EVENT, &log, "it", true));
-        second
-            .records
-            .push(put(SECRET, "chain", &"k".repeat(40 + n as usize), false));
-        if n % 4 == 3 {
-            second.records.push(Record::Delete {
-                table: PEER,
-                key: b"row 1".to_vec(),
-                event: true,
-            });
-        }
-        let parts = [Parts::Bodies, Parts::Contents, Parts::Both][n as usize % 3];
-        if n > 1 {
-            first.records.push(drop_of(ann.feed, n - 2, n + 1, parts));
-        }
-        if n % 3 == 2 {
-            // Of this very group, and of what is still to come.
-            second
-                .records
-                .push(drop_of(bob.feed, n - 1, n + 9, Parts::Both));
-        }
-        groups.push(vec![first, second]);
-    }
-    groups
-}
-
-fn sweep(writer: &StoreWriter) {
-    while writer.sweeper().step() {}
-}
 
 #[test]
 fn what_is_dead_goes_and_what_is_live_stays() {
     let disk = MemoryDisk::new();
     let (mut writer, reader, _) = Store::open(disk.clone(), options()).unwrap();
     let mut gone = 0;
-    for group in dying() {
+    for group in dying(12) {
         writer.commit(group).unwrap();
         let before = disk.files();
         let left = leftovers(&before).len();
@@ -113,7 +62,7 @@ fn what_is_dead_goes_and_what_is_live_stays() {
 fn run(disk: &TornDisk) -> Option<usize> {
     let (mut writer, _, _) = Store::open(disk.clone(), options()).ok()?;
     let mut committed = 0;
-    for (n, group) in dying().into_iter().enumerate() {
+    for (n, group) in dying(12).into_iter().enumerate() {
         if writer.commit(group).is_err() {
             break;
         }
@@ -134,12 +83,12 @@ fn a_loss_of_power_in_a_sweep_loses_nothing() {
     let mut milestones = vec![look(MemoryDisk::new()).unwrap().0];
     let disk = MemoryDisk::new();
     let (mut writer, _, _) = Store::open(disk.clone(), options()).unwrap();
-    for group in dying() {
+    for group in dying(12) {
         writer.commit(group).unwrap();
         milestones.push(look(MemoryDisk::with_files(disk.files())).unwrap().0);
     }
     let whole = TornDisk::new();
-    assert_eq!(run(&whole), Some(dying().len()));
+    assert_eq!(run(&whole), Some(dying(12).len()));
     let operations = whole.operations();
     assert!(operations > 150, "{operations}");
     let mut torn = 0;

@@ -104,6 +104,7 @@ fn split(items: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = items;
     while let Some(kind) = rest.first() {
         let length = match kind {
+            1 => 1 + 4 + 8,
             2 => 1 + 73 + 8 + 32,
             3 | 6 => 1 + 73 + 16,
             4 => {
@@ -215,7 +216,12 @@ fn refusals(files: &Files) -> Vec<(&'static str, Vec<u8>)> {
         let found = split(&all).into_iter().find(|item| item[0] == kind);
         found.unwrap()
     };
-    with("items: of type 1", &[1, 0, 0, 0, 1, 0, 0, 0, 1]);
+    let waste = [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9];
+    with("items: waste of a segment twice", &[waste, waste].concat());
+    with(
+        "items: waste of this segment",
+        &[1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9],
+    );
     with("items: of an unknown type", &[10]);
     with("items: cut", &of(2)[..50]);
     with("items: a tip twice", &of(2));

@@ -14,6 +14,7 @@ use crate::layout::{Fields, SegmentMark};
 use crate::record::{CHECKPOINTS, LIVES, Span, checkpoint_key, checkpoint_row, is_own, is_secret};
 use crate::sweep::{MAX_ROWS, MAX_SPANS, Unswept};
 
+const WASTE: u8 = 1;
 const TIP: u8 = 2;
 const DROPPED: u8 = 3;
 const ROW: u8 = 4;
@@ -23,6 +24,7 @@ const DEAD_ROW: u8 = 7;
 const DEAD_SPAN: u8 = 8;
 const DEAD: u8 = 9;
 
+const WASTE_LEN: usize = 1 + 12;
 const TIP_LEN: usize = 1 + FEED_ID_LEN + 40;
 const DROPPED_LEN: usize = 1 + FEED_ID_LEN + 16;
 const CONVERSATION_LEN: usize = 1 + 32 + 18;
@@ -36,6 +38,11 @@ impl State {
     pub(super) fn to_items(&self) -> Zeroizing<Vec<u8>> {
         // Of this length from the start, so that no copy is left behind.
         let mut out = Zeroizing::new(Vec::with_capacity(self.size()));
+        for (segment, bytes) in &self.dead {
+            out.push(WASTE);
+            out.extend_from_slice(&segment.to_be_bytes());
+            out.extend_from_slice(&bytes.to_be_bytes());
+        }
         for (id, feed) in &self.feeds {
             if feed.tip != Tip::START {
                 out.push(TIP);
@@ -102,6 +109,7 @@ impl State {
             (self.unswept.rows.len(), DEAD_ROW_LEN),
             (self.unswept.spans().count(), Span::LEN + 1),
             (1, 9),
+            (self.dead.len(), WASTE_LEN),
         ];
         let others = counted.map(|(count, length)| count.saturating_mul(length));
         let all = feeds.chain(rows).chain(others);
@@ -118,11 +126,13 @@ impl State {
             lives: Vec::new(),
             checkpoints: BTreeMap::new(),
             unswept: Unswept::new(),
+            dead: BTreeMap::new(),
         };
         let mut keys = KeyCache::new();
         let mut fields = Fields::new(items);
         while fields.end().is_none() {
             match fields.u8()? {
+                WASTE => state.read_waste(&mut fields)?,
                 TIP => state.read_tip(&mut fields, &mut keys)?,
                 kind @ (DROPPED | UNTOLD) => state.read_dropped(kind, &mut fields, &mut keys)?,
                 ROW => state.read_row(&mut fields)?,
@@ -134,6 +144,13 @@ impl State {
             }
         }
         Some(state)
+    }
+
+    fn read_waste(&mut self, fields: &mut Fields<'_>) -> Option<()> {
+        let (segment, bytes) = (fields.u32()?, fields.u64()?);
+        let is_before = (1..self.mark.segment).contains(&segment);
+        let is_new = self.dead.insert(segment, bytes).is_none();
+        (is_new && is_before).then_some(())
     }
 
     fn read_tip(&mut self, fields: &mut Fields<'_>, keys: &mut KeyCache) -> Option<()> {

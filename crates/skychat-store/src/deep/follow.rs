@@ -151,6 +151,7 @@ impl Follower {
         records: usize,
     ) -> Result<bool, FollowError> {
         self.steps = self.steps.wrapping_add(1);
+        let _reading = shared.reading();
         let first = RecordId {
             group: self.ahead.group.saturating_add(1),
             index: 0,
@@ -158,17 +159,21 @@ impl Follower {
         if shared.read().groups < first.group {
             return Ok(false);
         }
-        let mut walk = match self.walk.take() {
-            Some(mut walk) => {
-                walk.go_on()?;
-                walk
-            }
+        let mut kept = self.walk.take();
+        if let Some(walk) = &mut kept
+            && !walk.go_on()?
+        {
+            kept = None;
+        }
+        let mut walk = match kept {
+            Some(walk) => walk,
             None => match Walk::before(shared, first)? {
                 Some(walk) => walk,
                 None => return Ok(false),
             },
         };
         let mut ranges: BTreeMap<u16, RawRange> = BTreeMap::new();
+        let mut group = 0;
         let mut count = 0_usize;
         let more = loop {
             let Some(passed) = walk.next()? else {
@@ -178,7 +183,8 @@ impl Follower {
             if id.group < first.group {
                 continue;
             }
-            if id.index == 0 {
+            if id.group != group {
+                group = id.group;
                 ranges.clear();
             }
             count = count.saturating_add(1);
@@ -302,7 +308,7 @@ impl Follower {
                 let tag = space_tag(&feed.space);
                 self.append(index, PAGES, &tag, &found, &found)?;
             }
-            RecordKind::Drop | RecordKind::Put | RecordKind::Delete => {}
+            RecordKind::Drop | RecordKind::Put | RecordKind::Delete | RecordKind::Gone => {}
         }
         Ok(())
     }
@@ -393,6 +399,7 @@ fn joins(shared: &Arc<Shared>, mark: &IndexMark) -> Result<bool, ReadError> {
     if mark.group == 0 {
         return Ok(true);
     }
+    let _reading = shared.reading();
     let record = RecordId {
         group: mark.group,
         index: 0,
@@ -402,7 +409,8 @@ fn joins(shared: &Arc<Shared>, mark: &IndexMark) -> Result<bool, ReadError> {
     };
     while let Some(passed) = walk.next()? {
         if passed.place.record >= record {
-            return Ok(passed.place.record == record && walk.chain() == Some(mark.chain));
+            let same = passed.place.record.group == mark.group;
+            return Ok(same && walk.chain() == Some(mark.chain));
         }
     }
     Ok(false)

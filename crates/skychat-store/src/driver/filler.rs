@@ -1,4 +1,4 @@
-//! The thread that readies the next segment, makes checkpoints, and sweeps.
+//! The thread that readies the next segment, makes checkpoints, sweeps, and rewrites segments.
 
 use std::io;
 use std::sync::Arc;
@@ -12,12 +12,16 @@ use super::lane::Lane;
 use super::thread::now;
 use crate::ahead::SegmentFiller;
 use crate::checkpoint::CheckpointMaker;
+use crate::rewrite::SegmentRewriter;
 use crate::sweep::Sweeper;
 
 /// How long what is dead waits for a sweep, unless there is much of it.
 const SWEEP_AFTER: Duration = Duration::from_secs(30);
 
-/// The thread that readies the next segment, makes checkpoints, and sweeps.
+/// How long nothing is committed before a segment is rewritten, unless the store is above its cap.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// The thread that readies the next segment, makes checkpoints, sweeps, and rewrites segments.
 pub(super) struct FillerThread {
     /// At most one nudge waits: it stands for all.
     nudges: Option<SyncSender<()>>,
@@ -29,6 +33,7 @@ pub(super) struct Ahead {
     pub(super) filler: SegmentFiller,
     pub(super) maker: CheckpointMaker,
     pub(super) sweeper: Sweeper,
+    pub(super) rewriter: SegmentRewriter,
     pub(super) lane: Arc<Lane>,
 }
 
@@ -37,15 +42,21 @@ impl Ahead {
         // What a crash left is swept at once.
         let mut due = Some(now());
         loop {
-            let heard = match due {
-                Some(due) => nudged.recv_timeout(due.saturating_duration_since(now())),
+            let idle = self.rewriter.has_work(self.lane.is_above_cap());
+            let idle = idle.then_some(IDLE);
+            let left = due.map(|due: Instant| due.saturating_duration_since(now()));
+            let heard = match left.into_iter().chain(idle).min() {
+                Some(wait) => nudged.recv_timeout(wait),
                 None => nudged.recv().map_err(RecvTimeoutError::from),
             };
             if heard == Err(RecvTimeoutError::Disconnected) {
                 break;
             }
             self.keep_ahead();
-            if self.sweeper.is_pressing() || due.is_some_and(|due: Instant| due <= now()) {
+            if heard.is_err() || self.lane.is_above_cap() {
+                self.rewrite();
+            }
+            if self.sweeper.is_pressing() || due.is_some_and(|due| due <= now()) {
                 while self.sweeper.step() {
                     self.keep_ahead();
                 }
@@ -58,6 +69,25 @@ impl Ahead {
         // One that was under way is ended, and there is one more of what came since.
         while self.sweeper.step() {}
         while self.sweeper.step() {}
+    }
+
+    /// Rewrites one segment; if the store is above its cap, all that are worth it.
+    fn rewrite(&self) {
+        loop {
+            let urgent = self.lane.is_above_cap();
+            let mut steps = 0_u64;
+            while self.rewriter.step(urgent) {
+                steps = steps.saturating_add(1);
+                self.keep_ahead();
+                if self.lane.queue().stop {
+                    self.rewriter.give_up();
+                    return;
+                }
+            }
+            if steps == 0 || !urgent || self.lane.queue().stop {
+                break;
+            }
+        }
     }
 
     fn keep_ahead(&self) {

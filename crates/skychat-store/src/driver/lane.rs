@@ -99,6 +99,17 @@ impl WriterHandle {
         !queue.stop && queue.batches < STORE_BATCHES
     }
 
+    /// Says whether the journal is larger than it should be. If so, segments are rewritten without
+    /// waiting for a time when nothing is committed, and for less gain
+    /// ([`StoreReader::usage`](crate::StoreReader::usage)).
+    pub fn above_cap(&self, above: bool) {
+        let mut queue = self.lane.queue();
+        if queue.above_cap != above {
+            (queue.above_cap, queue.nudge) = (above, true);
+            self.lane.more.notify_one();
+        }
+    }
+
     /// Whether everything that was handed in is done.
     pub fn is_idle(&self) -> bool {
         let queue = self.lane.queue();
@@ -148,6 +159,10 @@ pub(super) struct Queue {
     pub(super) batches: usize,
     pub(super) lookups: usize,
     pub(super) stop: bool,
+    /// The journal is larger than it should be.
+    pub(super) above_cap: bool,
+    /// That was said since.
+    pub(super) nudge: bool,
 }
 
 #[derive(Default)]
@@ -159,6 +174,10 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_above_cap(&self) -> bool {
+        self.queue().above_cap
     }
 
     /// Has the thread look whether there is something to do.

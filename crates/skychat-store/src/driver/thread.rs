@@ -116,6 +116,7 @@ fn spawn(
         filler: writer.filler(),
         maker: writer.checkpoint_maker(),
         sweeper: writer.sweeper(),
+        rewriter: writer.rewriter(),
         lane: Arc::clone(&lane),
     };
     let worker = Worker {
@@ -209,6 +210,9 @@ impl<F: FnMut(Done)> Worker<F> {
             }
             if queue.stop {
                 return None;
+            }
+            if std::mem::take(&mut queue.nudge) {
+                self.ahead.nudge();
             }
             if self.writer.has_checkpoint() {
                 return Some(Vec::new());

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::RecordId;
+use crate::layout::SEGMENT_LEN;
 
 /// Bytes of journal from one mark to the next, if records are not larger.
 const STRIDE: u64 = 16 * 1024;
@@ -24,6 +25,21 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// The start of a segment: a group comes next.
+    pub(crate) fn start(start: &Start) -> Self {
+        let offset = SEGMENT_LEN as u64;
+        Mark {
+            record: RecordId {
+                group: start.groups,
+                index: 0,
+            },
+            events: start.events,
+            segment: start.segment,
+            offset,
+            group_end: offset,
+        }
+    }
+
     /// Whether a record stands so near behind this one that it needs no mark of its own.
     pub(crate) fn is_near(&self, later: &Mark) -> bool {
         self.segment == later.segment && later.offset < self.offset.saturating_add(STRIDE)
@@ -98,6 +114,44 @@ impl Marks {
             }
         }
         self.marked = self.marked.saturating_sub(1);
+    }
+
+    /// A segment was rewritten: its generation, and its new marks.
+    pub(crate) fn rewritten(&mut self, segment: u32, generation: u32, marks: &[Mark]) {
+        if let Some(start) = self.start_mut(segment) {
+            start.generation = generation;
+        }
+        let from = self.marks.partition_point(|mark| mark.segment < segment);
+        let to = self.marks.partition_point(|mark| mark.segment <= segment);
+        if from == to {
+            return;
+        }
+        let behind = self.marks.split_off(to);
+        self.marks.truncate(from);
+        if marks.is_empty() {
+            self.marked = self.marked.saturating_sub(1);
+        }
+        self.marks.extend(marks);
+        self.marks.extend(behind);
+    }
+
+    fn start_mut(&mut self, segment: u32) -> Option<&mut Start> {
+        let at = self.starts.partition_point(|start| start.segment < segment);
+        self.starts
+            .get_mut(at)
+            .filter(|start| start.segment == segment)
+    }
+
+    /// What stands before a segment.
+    pub(crate) fn of_segment(&self, segment: u32) -> Option<Start> {
+        let at = self.starts.partition_point(|start| start.segment < segment);
+        let start = self.starts.get(at).copied();
+        start.filter(|start| start.segment == segment)
+    }
+
+    /// The number of the last segment.
+    pub(crate) fn last_segment(&self) -> u32 {
+        self.starts.last().map_or(0, |start| start.segment)
     }
 
     pub(crate) fn generation(&self, segment: u32) -> u32 {

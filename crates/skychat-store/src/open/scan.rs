@@ -10,8 +10,8 @@ use crate::disk::Disk;
 use crate::error::{Damage, OpenError, Warning};
 use crate::index::{Index, Tail};
 use crate::layout::{
-    Counts, FOOTER_MAGIC, HEADER_MAGIC, HeadFile, SEGMENT_LEN, SegmentMark, StoreId, Unread,
-    checkpoint_number, segment_path, store_prefix,
+    Counts, FOOTER_MAGIC, HEADER_MAGIC, HeadFile, REWRITTEN_LEN, RewrittenMark, SEGMENT_LEN,
+    SegmentMark, StoreId, Unread, checkpoint_number, segment_path, store_prefix,
 };
 use crate::record::is_secret;
 use crate::replay::{Fault, Replay, Rows};
@@ -114,7 +114,7 @@ impl Scan<'_> {
         for segment in 1..base {
             length = self.pass(segment, length)?;
         }
-        let bytes = self.block(&segment_path(base), 0)?;
+        let bytes: [u8; SEGMENT_LEN] = self.block(&segment_path(base), 0)?;
         let header = self.header(&bytes, base, length)?;
         let found = checkpoint::read(self.disk, &self.options.store_key, &header);
         Ok(found.map(|(state, hash)| {
@@ -127,10 +127,18 @@ impl Scan<'_> {
     fn pass(&mut self, segment: u32, before: u64) -> Result<u64, OpenError> {
         let path = segment_path(segment);
         let length = self.disk.len(&path).map_err(disk_error(&path))?;
-        let header = self.block(&path, 0)?;
+        let header: [u8; SEGMENT_LEN] = self.block(&path, 0)?;
         let header = self.header(&header, segment, before)?;
-        let at = length.saturating_sub(SEGMENT_LEN as u64);
-        let footer = match SegmentMark::decode(&self.block(&path, at)?, FOOTER_MAGIC) {
+        let (at, footer) = if header.generation == 0 {
+            let at = length.saturating_sub(SEGMENT_LEN as u64);
+            let block: [u8; SEGMENT_LEN] = self.block(&path, at)?;
+            (at, SegmentMark::decode(&block, FOOTER_MAGIC))
+        } else {
+            let at = length.saturating_sub(REWRITTEN_LEN as u64);
+            let block: [u8; REWRITTEN_LEN] = self.block(&path, at)?;
+            (at, RewrittenMark::decode(&block).map(|footer| footer.mark))
+        };
+        let footer = match footer {
             Ok(footer) => footer,
             Err(Unread::Version(found)) => return Err(OpenError::Version { segment, found }),
             Err(Unread::Invalid) => return Err(damaged(segment, at, Damage::Footer)),
@@ -152,10 +160,10 @@ impl Scan<'_> {
     }
 
     /// A header or footer; zeros if there is not as much.
-    fn block(&self, path: &str, offset: u64) -> Result<[u8; SEGMENT_LEN], OpenError> {
-        let mut block = [0; SEGMENT_LEN];
+    fn block<const N: usize>(&self, path: &str, offset: u64) -> Result<[u8; N], OpenError> {
+        let mut block = [0; N];
         match self.disk.read_at(path, offset, &mut block) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok([0; SEGMENT_LEN]),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok([0; N]),
             read => read.map(|()| block).map_err(disk_error(path)),
         }
     }
@@ -180,7 +188,14 @@ impl Scan<'_> {
             if number == last && self.options.tail.is_some() && !has_one {
                 self.at_last = Some(self.replay.so_far(header));
             }
-            current = self.segment(&bytes, header, number == last, &mut keys)?;
+            current = if header.generation == 0 {
+                self.segment(&bytes, header, number == last, &mut keys)?
+            } else if number == last {
+                // Only one that others follow is ever rewritten.
+                return Err(damaged(number, 0, Damage::Header));
+            } else {
+                self.rewritten(&bytes, header, &mut keys)?
+            };
         }
         if let Some(head) = self.head.filter(|_| !self.head_met) {
             return Err(damaged(head.segment, head.length.into(), Damage::Head));

@@ -17,6 +17,7 @@ impl StoreReader {
     /// # Errors
     /// [`ReadError`].
     pub fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<StoredEvent>, ReadError> {
+        let _reading = self.shared.reading();
         let first = from.get().max(1);
         let last = self.index().events;
         let left = last.saturating_add(1).saturating_sub(first);
@@ -90,7 +91,7 @@ impl StoreReader {
                 let (table, key) = row_meta(&meta).ok_or_else(bad)?;
                 // One that was overwritten, because a later row took its place, is no damage.
                 let is_whole = place.body_sum == crc32c::crc32c(&sealed);
-                let value = is_whole
+                let value = (is_whole && !sealed.is_empty())
                     .then(|| open_row(&self.shared.key, table, key, &sealed).ok_or_else(bad))
                     .transpose()?;
                 Ok(EventView::Row {
@@ -104,7 +105,7 @@ impl StoreReader {
                 let key = key.to_vec();
                 Ok(EventView::Deleted { table, key })
             }
-            RecordKind::Entry | RecordKind::Drop => Err(bad()),
+            RecordKind::Entry | RecordKind::Drop | RecordKind::Gone => Err(bad()),
         }
     }
 

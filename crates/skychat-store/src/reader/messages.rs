@@ -21,6 +21,7 @@ impl StoreReader {
     /// # Errors
     /// [`ReadError`].
     pub fn content(&self, feed: FeedId, seq: Seq) -> Result<Option<StoredContent>, ReadError> {
+        let _reading = self.shared.reading();
         let found = self.blocks(&feed, seq.position(), 1)?;
         let Some(block) = found.and_then(|(blocks, _)| blocks.first().copied()) else {
             return Ok(None);
@@ -67,6 +68,7 @@ impl StoreReader {
         space: SpaceId,
         message: MessageId,
     ) -> Result<Option<MessageRef>, ReadError> {
+        let _reading = self.shared.reading();
         let values = {
             let index = self.index();
             if let Some(found) = index.tail.message(&(author, space, message)) {
@@ -105,6 +107,7 @@ impl StoreReader {
         before: Option<RecordId>,
         limit: usize,
     ) -> Result<Vec<StoredMessage>, ReadError> {
+        let _reading = self.shared.reading();
         let mut records = self.page(&space, before, limit)?;
         records.sort_unstable();
         let mut heads = Heads::new(self);

@@ -8,8 +8,8 @@ use skychat_identity::PublicKey;
 use super::Survey;
 use crate::error::OpenError;
 use crate::layout::{
-    CRC_LEN, FOOTER_MAGIC, Fields, GROUP_MAGIC, GroupHeader, HEADER_MAGIC, RECORD_LEN, SEGMENT_LEN,
-    SegmentMark, StoreId, Unread, VERSION,
+    CRC_LEN, FOOTER_MAGIC, Fields, GROUP_MAGIC, GroupHeader, HEADER_MAGIC, RECORD_LEN,
+    RewrittenMark, SEGMENT_LEN, SegmentMark, StoreId, Unread, VERSION,
 };
 use crate::replay::ReadRecord;
 
@@ -20,6 +20,7 @@ const VERSION_AT: Range<usize> = 4..6;
 pub(super) enum Block {
     Group(GroupHeader),
     Footer(SegmentMark),
+    Rewritten(RewrittenMark),
 }
 
 impl Survey<'_> {
@@ -75,6 +76,12 @@ impl Survey<'_> {
             let follows = group.number > self.counts.groups && group.records > 0;
             return (follows && ours(group.store) && group.segment == segment)
                 .then_some(Block::Group(group));
+        }
+        if let Ok(footer) = RewrittenMark::decode(rest) {
+            let mark = footer.mark;
+            let follows = mark.counts.groups >= self.counts.groups;
+            return (follows && ours(mark.store) && mark.segment == segment)
+                .then_some(Block::Rewritten(footer));
         }
         let footer = SegmentMark::decode(rest, FOOTER_MAGIC).ok()?;
         let follows = footer.counts.groups >= self.counts.groups;

@@ -2,7 +2,7 @@
 
 use super::Survey;
 use crate::error::{Damage, Warning};
-use crate::layout::{SegmentMark, store_prefix};
+use crate::layout::{RewrittenMark, SegmentMark, store_prefix};
 use crate::loss::Loss;
 
 impl Survey<'_> {
@@ -12,7 +12,7 @@ impl Survey<'_> {
         if groups > 0 && mark.generation == 0 {
             self.lose_groups(segment, offset, groups);
         }
-        let counted = self.records.saturating_add(self.missing);
+        let counted = self.counted();
         let records = mark.counts.records.saturating_sub(counted);
         if records > 0 && mark.generation == 0 {
             self.losses.count_records(records);
@@ -25,6 +25,38 @@ impl Survey<'_> {
         }
         self.losses.close();
         self.counts = mark.counts;
+        self.unbroken = true;
+    }
+
+    /// Records of the history so far.
+    fn counted(&self) -> u64 {
+        let counted = self.records.saturating_add(self.missing);
+        counted.saturating_add(self.left_out)
+    }
+
+    /// The footer of a segment that was rewritten, which says how much there has to be of it.
+    pub(super) fn rewritten(&mut self, footer: &RewrittenMark, segment: u32, offset: u64) {
+        let (groups, records, losses, missing) = self.held;
+        let known = self.missing.saturating_sub(missing);
+        let groups = footer.groups.saturating_sub(groups);
+        let lost = footer.records.saturating_sub(records);
+        let lost = lost.saturating_sub(known);
+        if groups > 0 {
+            self.lose_groups(segment, offset, groups);
+        }
+        if lost > 0 {
+            self.losses.count_records(lost);
+        }
+        let untouched = self.losses.len() == losses;
+        if untouched && (lost > 0 || self.counts.chain != footer.held) {
+            self.lose(segment, offset, Damage::Chain, Some(0), Some(lost));
+        }
+        self.missing = self.missing.saturating_add(lost);
+        // The others were left out.
+        let more = footer.mark.counts.records.saturating_sub(self.counted());
+        self.left_out = self.left_out.saturating_add(more);
+        self.losses.close();
+        self.counts = footer.mark.counts;
         self.unbroken = true;
     }
 
@@ -41,7 +73,7 @@ impl Survey<'_> {
             return;
         }
         self.head_met = true;
-        let counted = self.records.saturating_add(self.missing);
+        let counted = self.counted();
         let fits = head.chain == self.counts.chain
             && self.store.as_ref().map(store_prefix) == Some(head.store)
             && (!self.losses.is_empty() || head.records == counted);
@@ -58,7 +90,7 @@ impl Survey<'_> {
     pub(super) fn end(&mut self, next: u32, empty: bool) {
         match self.head {
             Some(head) if !self.head_met => {
-                let counted = self.records.saturating_add(self.missing);
+                let counted = self.counted();
                 let records = head.records.saturating_sub(counted);
                 if head.segment >= next {
                     self.lose(next, 0, Damage::Missing, None, Some(records));

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skychat_proto::ids::{FeedId, Position};
+use skychat_proto::ids::{FeedId, Position, Seq};
 use skychat_proto::record::Parts;
 
-use crate::index::{RecordId, Spans, Tables, add_span};
+use crate::index::{RecordId, Spans, Tables, add_span, is_dropped};
 use crate::record::{Span, is_secret};
 
 /// Rows that are listed one by one.
@@ -79,6 +79,15 @@ impl Unswept {
             all: Some(group),
             ..Unswept::default()
         };
+    }
+
+    /// Whether such a part of an entry is listed.
+    pub(crate) fn has(&self, feed: &FeedId, seq: Seq, has_part: impl Fn(Parts) -> bool) -> bool {
+        let parts = [Parts::Bodies, Parts::Contents, Parts::Both].into_iter();
+        parts.filter(|parts| has_part(*parts)).any(|parts| {
+            let spans = self.spans.get(&(*feed, parts));
+            spans.is_some_and(|spans| is_dropped(spans, seq))
+        })
     }
 
     pub(crate) fn spans(&self) -> impl Iterator<Item = Span> + '_ {

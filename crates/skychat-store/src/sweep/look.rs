@@ -1,13 +1,12 @@
 //! A look at all of the journal for what is dead, when more than the list holds was.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use skychat_identity::KeyCache;
 use skychat_proto::ids::{FeedId, Seq};
 
-use super::wipe::{wipe_body, wipe_entries};
-use super::{Failed, is_swept, told};
+use super::wipe::{Wiped, wipe_body, wipe_entries};
+use super::{Failed, Tally, dead_row, is_swept, told};
 use crate::index::{Index, RecordId, is_dropped};
 use crate::layout::RecordKind;
 use crate::reader;
@@ -38,7 +37,7 @@ impl Look {
     pub(super) fn go_on(
         &mut self,
         shared: &Arc<Shared>,
-        dirty: &mut BTreeSet<u32>,
+        tally: &mut Tally,
     ) -> Result<bool, Failed> {
         let Some(mut walk) = Walk::before(shared, self.next)? else {
             return Ok(false);
@@ -64,9 +63,8 @@ impl Look {
             }
             seen = seen.saturating_add(passed.place.body.into());
             seen = seen.saturating_add(passed.place.meta.into());
-            if self.record(shared, &passed, &mut ranges, &mut keys)? {
-                dirty.insert(passed.place.segment);
-            }
+            let wiped = self.record(shared, &passed, &mut ranges, &mut keys)?;
+            tally.add(passed.place.segment, wiped);
         }
         Ok(false)
     }
@@ -77,8 +75,9 @@ impl Look {
         passed: &Passed,
         ranges: &mut Vec<(u16, FeedId, Seq)>,
         keys: &mut KeyCache,
-    ) -> Result<bool, Failed> {
+    ) -> Result<Wiped, Failed> {
         let place = &passed.place;
+        let none = Wiped::default();
         let disk = &*shared.disk;
         match passed.kind {
             RecordKind::Entry => {
@@ -91,7 +90,7 @@ impl Look {
                     held.map(|held| held.bodies.clone()).unwrap_or_default()
                 };
                 if dropped.is_empty() {
-                    return Ok(false);
+                    return Ok(none);
                 }
                 let is_dropped = |seq| is_dropped(&dropped, seq);
                 Ok(wipe_entries(disk, place, &passed.meta, keys, is_dropped)?)
@@ -99,15 +98,22 @@ impl Look {
             RecordKind::Content => {
                 let of = told(&passed.meta, place.record, ranges, keys);
                 let dead = of.is_some_and(|(feed, seq)| shared.read().is_untold(&feed, seq));
-                Ok(dead && wipe_body(disk, place)?)
+                Ok(if dead { wipe_body(disk, place)? } else { none })
             }
             RecordKind::Put => {
                 let dead = row_meta(&passed.meta).is_some_and(|(table, key)| {
                     is_swept(table) && shared.read().live_row(table, key) != Some(place.record)
                 });
-                Ok(dead && wipe_body(disk, place)?)
+                let dead_bytes = dead_row(place);
+                Ok(match dead {
+                    true => Wiped {
+                        dead: dead_bytes,
+                        ..wipe_body(disk, place)?
+                    },
+                    false => none,
+                })
             }
-            _ => Ok(false),
+            _ => Ok(none),
         }
     }
 }

@@ -17,6 +17,15 @@ use crate::layout::{CRC_LEN, RECORD_LEN, segment_path};
 const PART: usize = 64 * 1024;
 static ZEROS: [u8; PART] = [0; PART];
 
+/// What was done to a record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wiped {
+    /// Whether something was written.
+    pub(super) written: bool,
+    /// Bytes that are dead.
+    pub(super) dead: u64,
+}
+
 /// Where the body of a record begins.
 fn body_at(place: &Place) -> u64 {
     let before = (RECORD_LEN + CRC_LEN) as u64;
@@ -45,10 +54,13 @@ fn wipe(disk: &dyn Disk, segment: u32, span: Range<u64>) -> io::Result<bool> {
 }
 
 /// Overwrites the body of a record.
-pub(super) fn wipe_body(disk: &dyn Disk, place: &Place) -> io::Result<bool> {
+pub(super) fn wipe_body(disk: &dyn Disk, place: &Place) -> io::Result<Wiped> {
     let start = body_at(place);
     let end = start.saturating_add(place.body.into());
-    wipe(disk, place.segment, start..end)
+    Ok(Wiped {
+        written: wipe(disk, place.segment, start..end)?,
+        dead: place.body.into(),
+    })
 }
 
 /// Overwrites the bodies of those content entries of a range that are dropped.
@@ -58,19 +70,20 @@ pub(super) fn wipe_entries(
     head: &Bytes,
     keys: &mut KeyCache,
     is_dropped: impl Fn(Seq) -> bool,
-) -> io::Result<bool> {
+) -> io::Result<Wiped> {
     let start = body_at(place);
-    let mut wiped = false;
+    let mut wiped = Wiped::default();
     for dropped in spans(place, head, keys, is_dropped) {
         let from = start.saturating_add(dropped.start);
         let to = start.saturating_add(dropped.end);
-        wiped |= wipe(disk, place.segment, from..to)?;
+        wiped.written |= wipe(disk, place.segment, from..to)?;
+        wiped.dead = wiped.dead.saturating_add(to.saturating_sub(from));
     }
     Ok(wiped)
 }
 
 /// Where in the body of a range those bodies stand; neighbours are one.
-pub(crate) fn spans(
+fn spans(
     place: &Place,
     head: &Bytes,
     keys: &mut KeyCache,

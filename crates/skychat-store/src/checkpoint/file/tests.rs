@@ -48,6 +48,7 @@ fn state(size: usize) -> State {
         lives: Vec::new(),
         checkpoints: BTreeMap::new(),
         unswept: Unswept::new(),
+        dead: BTreeMap::from([(8, 77)]),
     }
 }
 
@@ -69,7 +70,7 @@ fn found(bytes: &[u8], header: &SegmentMark, key: &StoreKey) -> Option<(State, F
 
 #[test]
 fn what_was_written_is_read() {
-    for size in [0, 1, CHUNK - 23, CHUNK - 22, 3 * CHUNK] {
+    for size in [0, 1, CHUNK - 36, CHUNK - 35, 3 * CHUNK] {
         let state = state(size);
         let (bytes, hash) = written(&state);
         let whole: FileHash = Sha256::digest(&bytes).into();
@@ -78,6 +79,7 @@ fn what_was_written_is_read() {
     }
     let empty = State {
         rows: BTreeMap::new(),
+        dead: BTreeMap::new(),
         ..state(0)
     };
     let (bytes, _) = written(&empty);

@@ -91,6 +91,10 @@ fn dead_span(n: u8, from: u64, to: u64, parts: u8) -> Vec<u8> {
     out
 }
 
+fn waste(segment: u32, bytes: u64) -> Vec<u8> {
+    [&[WASTE][..], &segment.to_be_bytes(), &bytes.to_be_bytes()].concat()
+}
+
 fn dead(group: u64) -> Vec<u8> {
     [&[DEAD][..], &group.to_be_bytes()].concat()
 }
@@ -127,6 +131,8 @@ fn what_cannot_be_is_refused() {
         row(6, b"bob", b"known"),
         row(6, b"", b""),
         row(127, b"bob", b"known"),
+        waste(8, 77),
+        waste(1, 0),
         dead_row(7, 1),
         dead_row(100, 0),
         dead_span(1, 2, 3, 1),
@@ -180,7 +186,10 @@ fn what_cannot_be_is_refused() {
         (dead_span(1, 11, 12, 0), "a dead span of no parts"),
         (dead_span(1, 11, 12, 4), "a dead span of other parts"),
         (dead(100), "twice everything"),
-        (vec![1, 0, 0, 0, 1, 0, 0, 0, 1], "type 1"),
+        (waste(8, 1), "waste of a segment twice"),
+        (waste(9, 1), "waste of this segment"),
+        (waste(0, 1), "waste of no segment"),
+        (vec![1, 0, 0, 0, 2, 0, 0, 0, 1], "waste that is cut"),
         (vec![0], "type 0"),
         (vec![10], "type 10"),
         (row(6, b"jim", b"row")[..17].to_vec(), "a key that is cut"),
@@ -212,6 +221,7 @@ proptest! {
         lives in prop::collection::btree_map(any::<u8>(), 1_u64..=51, 0..9),
         checkpoints in prop::collection::btree_map(0_u32..9, any::<[u8; 32]>(), 0..3),
         messages_of in 0_u64..=100,
+        waste in prop::collection::btree_map(1_u32..9, any::<u64>(), 0..4),
     ) {
         let mut state = State {
             mark: mark(),
@@ -221,6 +231,7 @@ proptest! {
             lives: Vec::new(),
             checkpoints,
             unswept: Unswept::new(),
+            dead: waste,
         };
         for (n, (_, group, index)) in &spaces {
             let (n, group, index) = (*n, *group, *index);
