@@ -7,6 +7,9 @@ mod failure;
 #[path = "../../bins/skychatd/src/listen.rs"]
 mod listen;
 #[allow(dead_code, reason = "a part of the daemon")]
+#[path = "../../bins/skychatd/src/persist.rs"]
+mod persist;
+#[allow(dead_code, reason = "a part of the daemon")]
 #[path = "../../bins/skychatd/src/secret.rs"]
 mod secret;
 #[allow(dead_code, reason = "a part of the daemon")]

@@ -97,6 +97,39 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) no_persist: bool,
 
+    /// The largest message that is sent or taken, in bytes with what stands beside its text.
+    /// Default 65536; larger ones are refused.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) persist_max_size: Option<u64>,
+
+    /// Messages a minute that are taken from one peer; beyond it the peer waits, and nothing is
+    /// lost. 0 or left out: as many as come.
+    #[arg(long, value_name = "MESSAGES")]
+    pub(crate) persist_per_peer_rate: Option<u32>,
+
+    /// Messages of one conversation of which the text is kept; of the oldest it is given away. 0 or
+    /// left out: all.
+    #[arg(long, value_name = "MESSAGES")]
+    pub(crate) persist_per_peer_cap: Option<u64>,
+
+    /// Size of the journal in MB, at least 8; beyond it the oldest text is given away. Default
+    /// 2048.
+    #[arg(long, value_name = "MB")]
+    pub(crate) persist_total_cap: Option<u64>,
+
+    /// Days for which text is kept from when it came. 0 or left out: forever.
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) persist_ttl: Option<u32>,
+
+    /// Keep text only of conversations with the keys in this file, a key a line; an empty file
+    /// keeps nobody's. Of others it is given away as soon as it may be.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub(crate) persist_whitelist: Option<String>,
+
+    /// Refused: the store is not one file; --data-dir says where it is.
+    #[arg(long, value_name = "FILE", hide = true, allow_hyphen_values = true)]
+    pub(crate) persist_db: Option<String>,
+
     /// What to log: error, warn, info, debug, trace, or filters like `info,skychat_core=debug`.
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_level: Option<String>,
@@ -155,6 +188,13 @@ impl Flags {
             i_know: flag(self.i_know),
             persist: flag(self.persist),
             no_persist: flag(self.no_persist),
+            persist_max_size: self.persist_max_size,
+            persist_per_peer_rate: self.persist_per_peer_rate,
+            persist_per_peer_cap: self.persist_per_peer_cap,
+            persist_total_cap: self.persist_total_cap,
+            persist_ttl: self.persist_ttl,
+            persist_whitelist: self.persist_whitelist.clone(),
+            persist_db: self.persist_db.clone(),
             log_level: self.log_level.clone(),
             json: flag(self.json),
         }

@@ -10,6 +10,7 @@ mod flags;
 mod fuzz;
 mod listen;
 mod logs;
+mod persist;
 mod secret;
 mod settings;
 mod signals;

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use skychat_api::Code;
+use skychat_core::Retention;
 use skychat_http::Token;
 use skychat_identity::Address;
 
 use crate::failure::Failure;
 use crate::listen::{self, Place};
+use crate::persist;
 use crate::secret::Secret;
 use crate::whitelist;
 
@@ -78,6 +80,20 @@ layer! {
     persist: bool = "SKYCHAT_PERSIST",
     /// Memory instead of disk.
     no_persist: bool = "SKYCHAT_NO_PERSIST",
+    /// Bytes of the largest message.
+    persist_max_size: u64 = "SKYCHAT_PERSIST_MAX_SIZE",
+    /// Messages a minute of one peer.
+    persist_per_peer_rate: u32 = "SKYCHAT_PERSIST_PER_PEER_RATE",
+    /// Messages that are kept of a conversation.
+    persist_per_peer_cap: u64 = "SKYCHAT_PERSIST_PER_PEER_CAP",
+    /// Size of the journal, in MB.
+    persist_total_cap: u64 = "SKYCHAT_PERSIST_TOTAL_CAP",
+    /// Days that text is kept.
+    persist_ttl: u32 = "SKYCHAT_PERSIST_TTL",
+    /// The file of those whose text is kept.
+    persist_whitelist: String = "SKYCHAT_PERSIST_WHITELIST",
+    /// Refused: the store is a directory.
+    persist_db: String = "SKYCHAT_PERSIST_DB",
     /// The log filter.
     log_level: String = "SKYCHAT_LOG_LEVEL",
     /// Logs as JSON.
@@ -113,6 +129,23 @@ impl FromText for Vec<String> {
             .filter(|p| !p.is_empty())
             .collect())
     }
+}
+
+impl FromText for u64 {
+    fn from_text(text: &str) -> Result<Self, String> {
+        number(text)
+    }
+}
+
+impl FromText for u32 {
+    fn from_text(text: &str) -> Result<Self, String> {
+        number(text)
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    let read = text.trim().parse();
+    read.map_err(|_| format!("found {text:?}, expected a number"))
 }
 
 impl FromText for bool {
@@ -161,6 +194,13 @@ pub(crate) fn parse(text: &str, dir: &Path) -> Result<Layer, toml::de::Error> {
         // A file the settings name is looked for beside them.
         *text = format!("@{}", dir.join(name).display());
     }
+    if let Some(name) = layer
+        .persist_whitelist
+        .as_mut()
+        .filter(|name| !name.is_empty())
+    {
+        *name = dir.join(&*name).display().to_string();
+    }
     if let Some(secret) = layer.internal_token.take() {
         if secret.file().is_none() {
             // Others may read the settings.
@@ -194,6 +234,8 @@ pub(crate) struct Settings {
     pub(crate) internal_token: Option<Token>,
     /// Memory instead of disk.
     pub(crate) memory: bool,
+    /// What is kept, and for how long.
+    pub(crate) retention: Retention,
     /// Logs and the first lines as JSON.
     pub(crate) json: bool,
 }
@@ -206,6 +248,7 @@ const HTTP: u16 = 8002;
 impl Settings {
     /// Resolves the text forms.
     pub(crate) fn resolve(layer: Layer) -> Result<Self, Failure> {
+        let retention = persist::resolve(&layer)?;
         let given = [layer.tcp_listen, layer.cxo_listen]
             .into_iter()
             .flatten()
@@ -271,6 +314,7 @@ impl Settings {
             http_origins: layer.http_origin.unwrap_or_default(),
             internal_token,
             memory,
+            retention,
             json: layer.json.unwrap_or(false),
         })
     }

@@ -227,7 +227,7 @@ fn config(settings: &Settings, source: &IdentitySource) -> Config {
             .clone()
             .map_or(Admission::Anyone, Admission::Only),
         strict: settings.strict,
-        retention: skychat_core::Retention::default(),
+        retention: settings.retention.clone(),
         agent: concat!("skychatd/", env!("CARGO_PKG_VERSION")).into(),
         identity_source: shown_source(source),
     }

@@ -8,6 +8,7 @@ use skychat_identity::PublicKey;
 
 use crate::failure::Failure;
 
+const FLAG: &str = "--tcp-whitelist";
 /// The longest whitelist file that is read, in bytes: some hundred thousand keys.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
@@ -17,7 +18,7 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// not set leaves behind. An empty *file* admits nobody.
 pub(crate) fn read(text: &str) -> Result<BTreeSet<PublicKey>, Failure> {
     if let Some(name) = text.strip_prefix('@') {
-        return file(Path::new(name));
+        return file(Path::new(name), FLAG);
     }
     if text.trim().is_empty() {
         return Err(Failure::config(
@@ -41,9 +42,11 @@ pub(crate) fn keys<'a>(
         .collect()
 }
 
-fn file(path: &Path) -> Result<BTreeSet<PublicKey>, Failure> {
+/// Reads a file with a key a line, as the option `flag` names it. One that others can write is
+/// refused, and so is one that cannot be read.
+pub(crate) fn file(path: &Path, flag: &str) -> Result<BTreeSet<PublicKey>, Failure> {
     let failed = |what: &dyn std::fmt::Display| {
-        Failure::config(format!("--tcp-whitelist: {}: {what}", path.display()))
+        Failure::config(format!("{flag}: {}: {what}", path.display()))
     };
     let meta = std::fs::metadata(path).map_err(|error| failed(&error))?;
     if !meta.is_file() {
@@ -56,18 +59,18 @@ fn file(path: &Path) -> Result<BTreeSet<PublicKey>, Failure> {
         return Err(Failure::new(
             Code::LooseFile,
             format!(
-                "--tcp-whitelist: {} can be written by others (mode {mode:03o}): chmod go-w {}",
+                "{flag}: {} can be written by others (mode {mode:03o}): chmod go-w {}",
                 path.display(),
                 path.display()
             ),
         ));
     }
     let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    lines(&text, path)
+    lines(&text, path, flag)
 }
 
-/// Keys, one a line; what follows a `#` is left out. `path` is for the message.
-pub(crate) fn lines(text: &str, path: &Path) -> Result<BTreeSet<PublicKey>, Failure> {
+/// Keys, one a line; what follows a `#` is left out. `path` and `flag` are for the message.
+pub(crate) fn lines(text: &str, path: &Path, flag: &str) -> Result<BTreeSet<PublicKey>, Failure> {
     text.lines()
         .enumerate()
         .map(|(n, line)| (n, line.split('#').next().unwrap_or_default().trim()))
@@ -77,7 +80,7 @@ pub(crate) fn lines(text: &str, path: &Path) -> Result<BTreeSet<PublicKey>, Fail
                 let place = n.saturating_add(1);
                 Failure::new(
                     Code::MalformedKey,
-                    format!("--tcp-whitelist: {}, line {place}: {error}", path.display()),
+                    format!("{flag}: {}, line {place}: {error}", path.display()),
                 )
             })
         })

@@ -100,7 +100,7 @@ fn events(daemon: &Daemon, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
 }
 
 /// D6, INC: what a backup holds goes on elsewhere as a new life, nothing forks, what was said after
-/// it comes back, and everything accepted arrives once.
+/// it comes back as far as somebody still has it, and everything accepted arrives once.
 #[test]
 fn a_backup_goes_on_on_another_machine() {
     let home = Home::new();
@@ -168,22 +168,24 @@ fn a_backup_goes_on_on_another_machine() {
     let tail = ["owed", "after", ">answer", "again", ">welcome"];
     expected.extend(tail.map(str::to_owned));
     assert_eq!(bob.texts(&ann_key), expected);
-    // There, too: once each; what was said after the backup came back, ours without its text.
-    let texts = eventually("everything came back", || {
+    // There, too: once each. Of what was said after the backup the entries came back, without their text: what was on
+    // the disk of the original is sealed nowhere any more, and that is told.
+    let texts = eventually("the last came", || {
         let texts = again.texts(&bob_key);
-        texts.contains(&"answer".to_owned()).then_some(texts)
+        texts.contains(&"welcome".to_owned()).then_some(texts)
     });
     let mut wanted: Vec<String> = Vec::new();
     for n in 0..5 {
         wanted.extend([format!(">ann {n}"), format!("bob {n}")]);
     }
-    wanted.extend([">owed", "answer", ">again", "welcome"].map(str::to_owned));
+    wanted.extend([">owed", ">again", "welcome"].map(str::to_owned));
     let sorted = |mut texts: Vec<String>| {
         texts.sort();
         texts
     };
     assert_eq!(sorted(texts), sorted(wanted));
     events(&again, |event| event["type"] == "recovered");
+    events(&again, |event| event["type"] == "gap");
     let told = events(&bob, |event| event["text"] == "welcome");
     let of_lives = |event: &&Value| {
         ["incarnation", "fork", "clone"]

@@ -395,12 +395,9 @@ fn a_second_signal_forces() {
 #[test]
 fn flags_of_later_stages_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
-    let cases: [&[&str]; 8] = [
+    let cases: [&[&str]; 5] = [
         &["--password-file", "passwords"],
-        &["--persist-max-size", "4096"],
-        &["--persist-total-cap", "10"],
-        &["--persist-ttl", "30"],
-        &["--persist-whitelist", "friends"],
+        &["--persist-seed", "50"],
         &["--cxo-group", "id"],
         &["--cxo-group-owner", "key"],
         &["--pair-enable"],
@@ -413,6 +410,29 @@ fn flags_of_later_stages_are_refused_by_name() {
     assert!(!dir.path().join("x").exists(), "nothing was begun");
 }
 
+/// What is kept is said rightly or the daemon does not start: it must neither keep what it was told not to, nor the
+/// other way round.
+#[test]
+fn settings_of_what_is_kept_that_make_no_sense_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let absent = dir.path().join("absent");
+    let absent = absent.to_str().unwrap();
+    let cases: [(&[&str], &str); 6] = [
+        (&["--persist-max-size", "0"], "65536"),
+        (&["--persist-max-size", "65537"], "65536"),
+        (&["--persist-total-cap", "7"], "at least 8"),
+        (&["--persist-whitelist", absent], "absent"),
+        (&["--persist-whitelist", ""], "is empty"),
+        (&["--persist-db", "history.db"], "--data-dir"),
+    ];
+    for (case, what) in cases {
+        let (code, said) = refused(&dir.path().join("x"), case);
+        assert_eq!(code, 2, "{case:?}: {said}");
+        assert!(said.contains(case[0]) && said.contains(what), "{said}");
+    }
+    assert!(!dir.path().join("x").exists(), "nothing was begun");
+}
+
 #[test]
 fn every_flag_of_the_seed_is_accepted() {
     let dir = tempfile::tempdir().unwrap();
@@ -421,6 +441,8 @@ fn every_flag_of_the_seed_is_accepted() {
         format!("tcp://{peer}@127.0.0.1:9"),
         format!("{peer}@127.0.0.1:9"),
     );
+    let friends = dir.path().join("friends");
+    std::fs::write(&friends, "# nobody\n").unwrap();
     let daemon = Daemon::start(
         &dir.path().join("x"),
         &[
@@ -435,6 +457,18 @@ fn every_flag_of_the_seed_is_accepted() {
             "--internal-token",
             "0123456789abcdef0123456789abcdef",
             "--no-persist",
+            "--persist-max-size",
+            "4096",
+            "--persist-per-peer-rate",
+            "20",
+            "--persist-per-peer-cap",
+            "500",
+            "--persist-total-cap",
+            "10",
+            "--persist-ttl",
+            "30",
+            "--persist-whitelist",
+            friends.to_str().unwrap(),
             "--log-level",
             "info,skychat_core=debug",
         ],

@@ -291,3 +291,76 @@ async fn the_text_stands_in_no_file() {
         assert!(!found(dir.path(), canary.as_bytes()));
     }
 }
+
+/// Every segment of the journal of a node.
+fn segments(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let files = std::fs::read_dir(common::data_dir(dir).join("journal")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    paths
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+/// Runs of bytes that were there before and are zeros now.
+fn wiped(before: &[u8], after: &[u8]) -> Vec<Vec<u8>> {
+    let mut runs = vec![Vec::new()];
+    for (old, new) in before.iter().zip(after) {
+        match (old, new) {
+            (_, 0) => runs.last_mut().unwrap().push(*old),
+            _ if runs.last().unwrap().is_empty() => {}
+            _ => runs.push(Vec::new()),
+        }
+    }
+    runs.retain(|run| run.iter().filter(|byte| **byte != 0).count() > 4_000);
+    runs
+}
+
+/// JRN-6: what is given away is in no file of either side any more, sealed for the peer or sealed for the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn jrn_6_sealed_bytes_are_gone_when_the_text_was_given_away() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let spawn = async |rules: Retention| {
+        let bob = on_disk(2, dirs[1].path())
+            .listen(loopback())
+            .retention(rules.clone());
+        let bob = bob.spawn().await.unwrap();
+        bob.consent(key(1)).await.unwrap();
+        let ann = on_disk(1, dirs[0].path())
+            .peer(at(key(2), bob.listen_addrs()[0]))
+            .retention(rules);
+        (ann.spawn().await.unwrap(), bob)
+    };
+    let (ann, bob) = spawn(Retention::default()).await;
+    let draft = Draft::text(key(2), "c".repeat(5_000)).unwrap();
+    let accepted = ann.send(draft).await.unwrap();
+    ann.wait(key(2), accepted.message, WaitFor::Stored, LONG)
+        .await
+        .unwrap();
+    ann.shutdown(LONG).await;
+    bob.shutdown(LONG).await;
+    let before = [segments(dirs[0].path()), segments(dirs[1].path())];
+
+    let nobody = Retention {
+        only: Some([].into()),
+        ..quick()
+    };
+    let (ann, bob) = spawn(nobody).await;
+    until_texts(&ann, key(2), &["-"]).await;
+    until_texts(&bob, key(1), &["-"]).await;
+    ann.shutdown(LONG).await;
+    bob.shutdown(LONG).await;
+    for (dir, before) in dirs.iter().zip(before) {
+        let mut runs = Vec::new();
+        for (path, before) in before {
+            runs.extend(wiped(&before, &std::fs::read(path).unwrap()));
+        }
+        assert!(!runs.is_empty(), "something was wiped");
+        for run in runs {
+            for window in run.windows(24).step_by(97) {
+                if window.iter().filter(|byte| **byte != 0).count() > 20 {
+                    assert!(!found(dir.path(), window), "sealed bytes are left");
+                }
+            }
+        }
+    }
+}

@@ -75,6 +75,8 @@ fn every_setting_of_a_flag_has_the_same_name_in_the_file() {
          tcp-whitelist-strict = true\ncxo = true\ncxo-listen = [':3']\n\
          cxo-peer = ['{key}@h.example:4']\naddr = ':5'\nhttp-host = ['h']\n\
          http-origin = ['https://h']\ni-know = true\nno-persist = true\nlog-level = 'debug'\n\
+         persist-max-size = 1\npersist-per-peer-rate = 2\npersist-per-peer-cap = 3\n\
+         persist-total-cap = 8\npersist-ttl = 5\npersist-whitelist = '/f'\npersist-db = ''\n\
          json = true\n",
         key = key(1),
     );
@@ -104,6 +106,20 @@ fn every_setting_of_a_flag_has_the_same_name_in_the_file() {
         "https://h",
         "--i-know",
         "--no-persist",
+        "--persist-max-size",
+        "1",
+        "--persist-per-peer-rate",
+        "2",
+        "--persist-per-peer-cap",
+        "3",
+        "--persist-total-cap",
+        "8",
+        "--persist-ttl",
+        "5",
+        "--persist-whitelist",
+        "/f",
+        "--persist-db",
+        "",
         "--log-level",
         "debug",
         "--json",
@@ -116,6 +132,10 @@ fn every_setting_of_a_flag_has_the_same_name_in_the_file() {
         },
         flags
     );
+    let flags = Layer {
+        persist_whitelist: None,
+        ..flags
+    };
     let settings = Settings::resolve(flags).unwrap();
     assert_eq!(settings.links.len(), 2);
     assert_eq!(settings.peers.len(), 2);
@@ -142,6 +162,33 @@ fn c37_an_internal_token_in_the_settings_stands_in_a_file_of_its_own() {
     assert!(!format!("{settings:?}").contains(secret));
     assert!(resolve(&["--internal-token", secret]).is_ok());
     assert!(resolve(&["--internal-token", "short"]).is_err());
+}
+
+#[test]
+fn what_is_kept_is_read_from_flag_environment_and_file() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("friends"), format!("{}\n", key(1))).unwrap();
+    let text = "persist-whitelist = 'friends'\npersist-ttl = 3\npersist-total-cap = 16\n";
+    std::fs::write(dir.path().join(FILE), text).unwrap();
+    let environment = env(&[
+        ("SKYCHAT_PERSIST_TTL", "0"),
+        ("SKYCHAT_PERSIST_PER_PEER_RATE", "20"),
+    ]);
+    let layer = flags(&["--persist-per-peer-cap", "500"])
+        .over(environment.unwrap())
+        .over(read_file(dir.path()).unwrap());
+    let kept = Settings::resolve(layer).unwrap().retention;
+    let expected = Retention {
+        per_peer_rate: std::num::NonZeroU32::new(20),
+        per_peer_cap: std::num::NonZeroU64::new(500),
+        total: 16 * 1024 * 1024,
+        ttl: None,
+        only: Some([key(1)].into()),
+        ..Retention::default()
+    };
+    assert_eq!(kept, expected);
+    assert_eq!(resolve(&[]).unwrap().retention, Retention::default());
+    assert!(env(&[("SKYCHAT_PERSIST_TTL", "a month")]).is_err());
 }
 
 #[test]

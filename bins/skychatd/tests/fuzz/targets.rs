@@ -46,6 +46,11 @@ pub(crate) fn config_toml(data: &[u8]) {
         // An absolute name: not opened here.
         return;
     }
+    if let Some(name) = &layer.persist_whitelist
+        && !Path::new(name).starts_with(dir)
+    {
+        return;
+    }
     if let Some(secret) = &layer.internal_token
         && !secret.file().is_some_and(|file| file.starts_with(dir))
     {
@@ -55,6 +60,9 @@ pub(crate) fn config_toml(data: &[u8]) {
     let Ok(settings) = Settings::resolve(layer) else {
         return;
     };
+    let kept = settings.retention;
+    assert!(kept.only.is_none(), "no whitelist that cannot be read");
+    assert!(kept.total >= skychat_core::Retention::MIN_TOTAL && kept.largest > 0);
     assert!(!named, "a whitelist that cannot be read admits nobody new");
     assert!(known || settings.http.addr.ip().is_loopback());
     assert!(!settings.links.is_empty());
@@ -82,11 +90,11 @@ pub(crate) fn whitelist_file(data: &[u8]) {
         .lines()
         .filter(|line| !line.split('#').next().unwrap_or_default().trim().is_empty())
         .count();
-    if let Ok(keys) = whitelist::lines(text, Path::new("friends")) {
+    if let Ok(keys) = whitelist::lines(text, Path::new("friends"), "--tcp-whitelist") {
         assert!(keys.len() <= said);
         assert_eq!(keys.is_empty(), said == 0);
         let again: String = keys.iter().map(|key| format!("{key}\n")).collect();
-        let again = whitelist::lines(&again, Path::new("friends"));
+        let again = whitelist::lines(&again, Path::new("friends"), "--tcp-whitelist");
         assert!(again.is_ok_and(|again| again == keys));
     }
     // The same on the command line: commas, and nothing at all is an error.
