@@ -125,6 +125,8 @@ pub struct Status {
     pub uptime_ms: u64,
     /// The number of its process.
     pub pid: u32,
+    /// Tasks that are alive in its runtime, all of the program's; 0 when it was asked from outside of it.
+    pub tasks: u64,
     /// Where it listens.
     pub listen: Vec<ListenStatus>,
     /// Who may open a link to it.

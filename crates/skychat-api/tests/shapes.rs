@@ -358,7 +358,7 @@ fn status() -> impl Strategy<Value = Status> {
         ),
         (
             any::<u64>(),
-            any::<u32>(),
+            (any::<u32>(), any::<u64>()),
             word(Admission::ALL),
             any::<Vec<String>>(),
             store,
@@ -369,7 +369,7 @@ fn status() -> impl Strategy<Value = Status> {
     )
         .prop_map(|(who, how, listen, links, peers)| {
             let (version, public_key, identity, incarnation, writer) = who;
-            let (uptime_ms, pid, admission, degraded, store) = how;
+            let (uptime_ms, (pid, tasks), admission, degraded, store) = how;
             Status {
                 v: V1,
                 version,
@@ -379,6 +379,7 @@ fn status() -> impl Strategy<Value = Status> {
                 writer,
                 uptime_ms,
                 pid,
+                tasks,
                 listen,
                 admission,
                 links,

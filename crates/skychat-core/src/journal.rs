@@ -12,7 +12,7 @@ use skychat_engine::Recovered;
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{BatchId, EventSeq, Incarnation, MessageId, SpaceId};
 use skychat_proto::limits::{STORE_BATCHES, STORE_BYTES, STORE_RECEIPTS};
-use skychat_proto::record::Batch;
+use skychat_proto::record::{Batch, Taken};
 use skychat_seal::StoreKey;
 use skychat_store::{
     Done, FileDisk, MAX_TAIL, MemoryDisk, OpenError, OpenOptions, QueueError, ReadError, Receipt,
@@ -41,7 +41,7 @@ pub(crate) enum StoreReply {
     /// The answer to a lookup.
     Found {
         lookup: u64,
-        found: Vec<Option<[u8; 32]>>,
+        found: Vec<Option<Taken>>,
     },
     /// The disk is full, or there is room again.
     Full(bool),

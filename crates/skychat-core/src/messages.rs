@@ -122,7 +122,7 @@ impl Messages {
         let content = self.reader.content(feed, seq).map_err(unread)?;
         let content = content
             .as_ref()
-            .and_then(|(_, stored)| tables::split_stored(stored));
+            .and_then(|found| tables::split_stored(found.content.as_deref()?));
         Ok(Some(Earlier {
             feed,
             seq,

@@ -28,6 +28,8 @@ pub(crate) fn status(shared: &Shared) -> Status {
         writer: writer_kind(shared.writer),
         uptime_ms: millis(shared.clock.now().elapsed()),
         pid: std::process::id(),
+        tasks: tokio::runtime::Handle::try_current()
+            .map_or(0, |runtime| runtime.metrics().num_alive_tasks() as u64),
         listen: listening
             .iter()
             .map(|(addr, up)| ListenStatus {

@@ -17,7 +17,7 @@ use skychat_proto::link::{Goodbye, Hello};
 use skychat_proto::open::WriterKind;
 use skychat_proto::record::Batch;
 use skychat_proto::record::tables::{self, Event, MessageRow, PeerRow};
-use skychat_proto::sync::Refusal;
+use skychat_proto::sync::{Kept, Refusal};
 
 use crate::batch::Batches;
 use crate::closed::Closed;
@@ -435,6 +435,9 @@ impl Engine {
                     kept,
                     refused,
                 } => {
+                    if kept == Kept::Disk {
+                        self.drop_acknowledged(feed, from, head, &refused);
+                    }
                     let (absent, refused): (Vec<_>, Vec<_>) = refused
                         .into_iter()
                         .partition(|(_, cause)| *cause == Refusal::Absent);

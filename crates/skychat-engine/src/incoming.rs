@@ -1,6 +1,6 @@
 //! Ranges that come in: authorize, deduplicate, open, store (D7).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sha2::{Digest, Sha256};
 use skychat_direct::{EntryContext, precheck};
@@ -11,7 +11,7 @@ use skychat_proto::ids::{BatchId, EntryId, LinkId, MessageId, Seq, SpaceId};
 use skychat_proto::limits::WINDOW_FEED_ENTRIES;
 use skychat_proto::open::{Open, WriterKind};
 use skychat_proto::record::tables::{self, Event, GapCause, Marks};
-use skychat_proto::record::{ContentOf, Record};
+use skychat_proto::record::{ContentOf, Record, Taken};
 use skychat_proto::sync::Refusal;
 use zeroize::Zeroizing;
 
@@ -126,18 +126,18 @@ impl Engine {
             .collect()
     }
 
-    pub(crate) fn found(&mut self, lookup: u64, found: Vec<Option<ContentHash>>) {
+    pub(crate) fn found(&mut self, lookup: u64, found: Vec<Option<Taken>>) {
         let Some(id) = self.lookups.remove(&lookup) else {
             return;
         };
         let Some(parked) = self.parked.remove(&id) else {
             return;
         };
-        let known: BTreeMap<MessageId, ContentHash> = parked
+        let known: BTreeMap<MessageId, Taken> = parked
             .asked
             .iter()
             .zip(found)
-            .filter_map(|(message, hash)| Some((*message, hash?)))
+            .filter_map(|(message, taken)| Some((*message, taken?)))
             .collect();
         // Another link may have brought the same meanwhile.
         if self.replicator.offer(parked.link, &parked.range) == Offer::Take {
@@ -160,12 +160,7 @@ impl Engine {
     }
 
     /// Judges the entries of a range that is next, and stores what is to be stored of it.
-    fn take(
-        &mut self,
-        link: LinkId,
-        range: VerifiedRange,
-        known: &BTreeMap<MessageId, ContentHash>,
-    ) {
+    fn take(&mut self, link: LinkId, range: VerifiedRange, known: &BTreeMap<MessageId, Taken>) {
         let id = range.feed();
         let own = id.author == self.me;
         let late = self.replicator.is_late(&id);
@@ -174,8 +169,12 @@ impl Engine {
         let mut contents: Vec<(u16, EntryId, Zeroizing<Vec<u8>>)> = Vec::new();
         let mut absent: Option<(Seq, Seq)> = None;
         let mut lives = Vec::new();
+        let mut clear = BTreeSet::new();
         let (mut bytes, mut row) = (0_u64, 0_u16);
         for (header, entry, body) in range.entries() {
+            if header.kind != Kind::Content {
+                clear.insert(header.seq);
+            }
             bytes = bytes.saturating_add(header.body_len.into());
             match (header.kind, body) {
                 (Kind::Open, Some(body)) if !own => {
@@ -208,10 +207,12 @@ impl Engine {
             }
             row = row.saturating_add(1);
         }
-        let range = if refused.is_empty() {
+        // What was opened is kept as content, what was refused is not kept: sealed bodies are of no
+        // use any more (JRN-3). What others were told by ourselves stays sealed to them.
+        let range = if own {
             range
         } else {
-            range.without_bodies(|seq| refused.iter().any(|(held, _)| *held == seq))
+            range.without_bodies(|seq| !clear.contains(&seq))
         };
         self.store_range(&range, contents);
         if own {
@@ -254,7 +255,7 @@ impl Engine {
         body: &[u8],
         marks: Marks,
         late: bool,
-        known: &BTreeMap<MessageId, ContentHash>,
+        known: &BTreeMap<MessageId, Taken>,
     ) -> Verdict {
         if let Err(cause) = precheck(header.feed.stream, header.suite, header.flags, body.len()) {
             return Verdict::Refused(cause);
@@ -272,14 +273,12 @@ impl Engine {
         let key = (header.feed.author, header.feed.space, header.message);
         let mut marks = marks;
         if header.flags.is_again() || late {
-            let before = self
-                .recent
-                .known
-                .get(&key)
-                .or_else(|| known.get(&header.message));
-            match before {
-                Some(before) if *before == hash => return Verdict::Duplicate,
-                Some(_) => marks = marks.with(Marks::ALTERED),
+            let recent = self.recent.known.get(&key).copied().map(Taken::Content);
+            match recent.or_else(|| known.get(&header.message).copied()) {
+                Some(Taken::Content(before)) if before == hash => return Verdict::Duplicate,
+                // Nobody knows any more what it said: it is what it claims to be.
+                Some(Taken::Dropped) => return Verdict::Duplicate,
+                Some(Taken::Content(_)) => marks = marks.with(Marks::ALTERED),
                 None => {}
             }
         }

@@ -36,6 +36,7 @@
 
 mod batch;
 mod closed;
+mod dropping;
 mod engine;
 mod incoming;
 mod outgoing;

@@ -13,6 +13,7 @@ use skychat_proto::ids::{
 };
 use skychat_proto::link::{Goodbye, Hello, LinkMessage};
 use skychat_proto::range::RawRange;
+use skychat_proto::record::Taken;
 use skychat_proto::sync::{HoldCause, Kept, Refusal, SyncMessage};
 use zeroize::Zeroizing;
 
@@ -74,13 +75,13 @@ pub enum Input {
         /// Whose entries may now be stored without that quota.
         peer: PublicKey,
     },
-    /// The answer to [`Output::Lookup`], one item per message asked for: the SHA-256 of the content that was taken
+    /// The answer to [`Output::Lookup`], one item per message asked for: what is known of the content that was taken
     /// under that id (any one of them, if several), or `None`.
     Found {
         /// The number of the question.
         lookup: u64,
         /// One per message asked for, in order.
-        found: Vec<Option<[u8; 32]>>,
+        found: Vec<Option<Taken>>,
     },
     /// The answer to [`Output::Load`]. `None`: not held, or it could not be read.
     Loaded {

@@ -268,6 +268,8 @@ struct Serve {
     held: bool,
     follow: bool,
     loading: bool,
+    /// The range at `next`, read while the window was shut.
+    ahead: Option<RawRange>,
 }
 
 /// What we asked a peer for.

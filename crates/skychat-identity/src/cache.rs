@@ -25,6 +25,15 @@ impl KeyCache {
         Self::default()
     }
 
+    /// One that remembers a key, which was checked before.
+    pub fn knowing(key: PublicKey) -> Self {
+        KeyCache {
+            seen: BTreeMap::from([(key, 0)]),
+            last: Some(key),
+            clock: 0,
+        }
+    }
+
     /// The key with these bytes; checked in full unless it is remembered.
     ///
     /// # Errors

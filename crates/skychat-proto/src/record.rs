@@ -38,7 +38,8 @@ pub enum Record {
         /// The encoding of [`Content`](crate::content::Content).
         plaintext: Zeroizing<Vec<u8>>,
     },
-    /// The bodies of these entries are to be overwritten with zeros.
+    /// Something of these entries is given away for good, and overwritten with zeros. What lies
+    /// behind the head of the feed is not touched.
     Drop {
         /// Which feed.
         feed: FeedId,
@@ -46,6 +47,8 @@ pub enum Record {
         from: Position,
         /// … to here, exclusive.
         to: Position,
+        /// What of them.
+        parts: Parts,
     },
     /// A row of machine state; replaces the older one with the same key.
     Put {
@@ -84,11 +87,17 @@ impl fmt::Debug for Record {
                 .field("event", event)
                 .field("plaintext", &format_args!("{} bytes", plaintext.len()))
                 .finish(),
-            Record::Drop { feed, from, to } => f
+            Record::Drop {
+                feed,
+                from,
+                to,
+                parts,
+            } => f
                 .debug_struct("Drop")
                 .field("feed", feed)
                 .field("from", from)
                 .field("to", to)
+                .field("parts", parts)
                 .finish(),
             Record::Put {
                 table,
@@ -110,6 +119,57 @@ impl fmt::Debug for Record {
                 .finish(),
         }
     }
+}
+
+/// What a [`Record::Drop`] drops. Bodies of `open` and `control` entries stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Parts {
+    /// The bodies as they flow, sealed for whom they are for.
+    Bodies,
+    /// What the entries say, as it was handed in here.
+    Contents,
+    /// Both.
+    Both,
+}
+
+impl Parts {
+    /// Whether bodies are among them.
+    pub const fn has_bodies(self) -> bool {
+        matches!(self, Parts::Bodies | Parts::Both)
+    }
+
+    /// Whether contents are among them.
+    pub const fn has_contents(self) -> bool {
+        matches!(self, Parts::Contents | Parts::Both)
+    }
+
+    /// Bit 0: the bodies; bit 1: the contents.
+    pub const fn bits(self) -> u8 {
+        match self {
+            Parts::Bodies => 1,
+            Parts::Contents => 2,
+            Parts::Both => 3,
+        }
+    }
+
+    /// `None`: no bit, or one that is not known.
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            1 => Some(Parts::Bodies),
+            2 => Some(Parts::Contents),
+            3 => Some(Parts::Both),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of a content that was taken under an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The SHA-256 of the content, without the marks that are stored in front of it.
+    Content([u8; 32]),
+    /// It was dropped: nobody knows what it said.
+    Dropped,
 }
 
 /// Whose content a [`Record::Content`] is.

@@ -76,8 +76,12 @@ impl Ahead {
 
     /// Hands the segment over to the one who writes to it; waits while zeros are being written.
     pub(crate) fn take(&self, segment: u32) -> Ready {
-        let spare = lock(&self.spare).take();
+        // One who fills does not see the old aim once there is no spare: it would make the file anew
+        // that is written to from now on.
+        let mut held = lock(&self.spare);
         *lock(&self.aim) = Aim::default();
+        let spare = held.take();
+        drop(held);
         match spare {
             Some(spare) if spare.segment == segment && spare.state != State::GivenUp => Ready {
                 filled: Some(spare.filled),

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::gather::{KeptGroup, KeptRecord};
 use crate::layout::Fields;
-use crate::record::{ContentMeta, is_own, put_row_meta, put_span, row_meta, span};
+use crate::record::{ContentMeta, Span, is_own, put_row_meta, row_meta};
 use crate::writer::{MAX_GROUP_BYTES, MAX_GROUP_RECORDS};
 
 /// Bytes of one item at most.
@@ -157,8 +157,20 @@ fn encode(record: &Record, places: &[usize], out: &mut Vec<u8>) -> Result<(), Ar
             of.encode(&mut meta);
             (2, plaintext)
         }
-        Record::Drop { feed, from, to } => {
-            put_span(feed, *from, *to, &mut meta);
+        Record::Drop {
+            feed,
+            from,
+            to,
+            parts,
+        } => {
+            let (feed, from, to, parts) = (*feed, *from, *to, *parts);
+            let span = Span {
+                feed,
+                from,
+                to,
+                parts,
+            };
+            span.encode(&mut meta);
             (3, &[])
         }
         Record::Put {
@@ -331,8 +343,8 @@ impl ArchiveReader {
                 }
             }
             3 => {
-                let (feed, from, to) = span(meta, &mut self.keys)?;
-                Record::Drop { feed, from, to }
+                let span = Span::decode(meta, &mut self.keys)?;
+                span.into()
             }
             4 => {
                 let (table, key) = row_meta(meta)?;

@@ -5,7 +5,7 @@ use skychat_seal::StoreKey;
 
 use crate::disk::Disk;
 use crate::error::{OpenError, Warning};
-use crate::gather::{Gatherer, KeptGroup};
+use crate::gather::{Ahead, Gatherer, KeptGroup};
 use crate::layout::{Chain, StoreId};
 use crate::loss::Loss;
 use crate::survey::{Progress, Survey, Whose};
@@ -77,11 +77,12 @@ pub fn check(
     options: CheckOptions<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<CheckReport, OpenError> {
-    gather::<OpenError>(disk, options, progress, &mut |_| Ok(()))
+    run::<OpenError>(disk, options, None, progress, &mut |_| Ok(()))
 }
 
 /// The same, and hands over what the store says, group by group, opened: what is left of it after
-/// damage. A group of which nothing is left is left out.
+/// damage. A group of which nothing is left is left out. All of it is read twice, so that nothing is
+/// handed over that a later group drops.
 ///
 /// # Errors
 /// As [`check`], and what `each` says.
@@ -91,12 +92,45 @@ pub fn gather<E: From<OpenError>>(
     progress: &mut dyn FnMut(Progress),
     each: &mut dyn FnMut(KeptGroup) -> Result<(), E>,
 ) -> Result<CheckReport, E> {
-    let whose = Whose {
+    let mut survey = Survey::new(disk, whose(&options))?;
+    let mut first = Gatherer::new(None, None);
+    let mut half = |now: Progress| {
+        progress(Progress {
+            read: now.read / 2,
+            ..now
+        });
+    };
+    survey.run::<OpenError>(&mut half, &mut |group, losses| {
+        first.group(group, losses);
+        Ok(())
+    })?;
+    let ahead = first.ahead();
+    let mut rest = |now: Progress| {
+        let read = now.total.saturating_sub(now.read) / 2;
+        progress(Progress {
+            read: now.total.saturating_sub(read),
+            ..now
+        });
+    };
+    run(disk, options, Some(&ahead), &mut rest, each)
+}
+
+fn whose<'a>(options: &CheckOptions<'a>) -> Whose<'a> {
+    Whose {
         owner: options.owner,
         key: options.store_key,
-    };
-    let mut survey = Survey::new(disk, whose)?;
-    let mut gatherer = Gatherer::new(options.store_key);
+    }
+}
+
+fn run<E: From<OpenError>>(
+    disk: &dyn Disk,
+    options: CheckOptions<'_>,
+    ahead: Option<&Ahead>,
+    progress: &mut dyn FnMut(Progress),
+    each: &mut dyn FnMut(KeptGroup) -> Result<(), E>,
+) -> Result<CheckReport, E> {
+    let mut survey = Survey::new(disk, whose(&options))?;
+    let mut gatherer = Gatherer::new(options.store_key, ahead);
     let mark = mark(options.index_mark);
     let mut marked = false;
     survey.run::<E>(progress, &mut |group, losses| {
@@ -107,8 +141,7 @@ pub fn gather<E: From<OpenError>>(
         }
         each(kept)
     })?;
-    let (messages, events) = (gatherer.messages, gatherer.events);
-    gatherer.finish(&mut survey.losses);
+    let (messages, events) = gatherer.finish(&mut survey.losses);
     let of_this =
         mark.filter(|mark| Some(mark.store) == survey.store && (marked || mark.group == 0));
     let index = match (options.index_mark, of_this) {

@@ -16,6 +16,7 @@ pub(crate) use make::Checkpoints;
 use crate::index::{Conversation, Feed, Index, Tables};
 use crate::layout::SegmentMark;
 use crate::record::is_secret;
+use crate::sweep::Unswept;
 
 /// What a checkpoint is journalled as: the SHA-256 of its file.
 pub(crate) type FileHash = [u8; 32];
@@ -33,12 +34,16 @@ pub(crate) struct State {
     pub(crate) lives: Vec<(EventSeq, Incarnation)>,
     /// Earlier checkpoints that are journalled.
     pub(crate) checkpoints: BTreeMap<u32, FileHash>,
+    /// What is before it, dead, and not overwritten yet.
+    pub(crate) unswept: Unswept,
 }
 
 impl State {
     /// What an index says now.
     pub(crate) fn of(mark: SegmentMark, index: &Index) -> Self {
         let rows = index.rows.iter().filter(|(table, _)| !is_secret(**table));
+        let mut unswept = index.unswept.clone();
+        unswept.add_secret(&index.rows, mark.counts.groups);
         State {
             mark,
             feeds: index.feeds.clone(),
@@ -46,6 +51,7 @@ impl State {
             spaces: index.spaces.clone(),
             lives: index.lives.clone(),
             checkpoints: index.checkpoints.clone(),
+            unswept,
         }
     }
 }

@@ -132,12 +132,12 @@ fn block_of(bytes: &[u8]) -> Option<OldBlock> {
     })
 }
 
-/// Ranges of a feed that end behind `from`, at most `most`.
+/// Ranges of a feed that entries from `from` to `to` are in.
 pub(crate) fn blocks(
     index: &dyn KeyValues,
     feed: &FeedId,
     from: Position,
-    most: usize,
+    to: Position,
 ) -> Result<Vec<OldBlock>, DeepError> {
     let tag = feed_tag(feed);
     let at = key(BLOCKS, &tag, &from.get().to_be_bytes());
@@ -152,9 +152,10 @@ pub(crate) fn blocks(
     index.scan(&first, &end, false, &mut |_, value| {
         let blocks = value.chunks_exact(BLOCK_BYTES).filter_map(block_of);
         found.extend(blocks.filter(|block| block.end > from));
-        found.len() < most
+        found.last().is_none_or(|last: &OldBlock| last.end < to)
     })?;
-    found.truncate(most);
+    let whole = found.partition_point(|block| block.end < to);
+    found.truncate(whole.saturating_add(1));
     Ok(found)
 }
 

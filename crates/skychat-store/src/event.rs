@@ -158,6 +158,23 @@ impl fmt::Debug for StoredMessage {
     }
 }
 
+/// The content that was taken of an entry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredContent {
+    /// The id of the message.
+    pub message: MessageId,
+    /// As it was handed in; `None`: dropped.
+    pub content: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl fmt::Debug for StoredContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredContent")
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A space with messages in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredConversation {

@@ -1,26 +1,28 @@
 //! What a journal says, record by record, so that it can be written again: all of it, or what is
 //! left of it after damage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skychat_identity::KeyCache;
-use skychat_proto::entry::Header;
-use skychat_proto::ids::{EntryId, EventSeq, FeedId, Incarnation, Seq, TableId};
+use skychat_proto::entry::{Header, Kind};
+use skychat_proto::ids::{EntryId, EventSeq, Incarnation, TableId};
 use skychat_proto::range::RawRange;
 use skychat_proto::record::{ContentOf, Record};
 use skychat_seal::StoreKey;
 use zeroize::Zeroizing;
 
+use crate::doubts::Doubts;
 use crate::error::Damage;
 use crate::index::{Index, Tail, is_dropped};
 use crate::layout::RecordKind;
 use crate::loss::{Loss, Losses};
-use crate::record::{ContentMeta, ContentSeal, LIVES, is_own, open_row, row_meta, span};
+use crate::record::{ContentMeta, ContentSeal, LIVES, Span, is_own, open_row, row_meta};
 use crate::replay::ReadRecord;
 use crate::survey::Surveyed;
 
-/// A group of a journal, opened.
+/// A group of a journal, opened. What was dropped is not in it any more: bodies are absent, and a
+/// content is empty, which a later drop makes good.
 #[derive(Debug, Default)]
 pub struct KeptGroup {
     /// The life whose events begin with this group.
@@ -47,22 +49,33 @@ pub(crate) struct Gatherer<'a> {
     key: Option<&'a StoreKey>,
     keys: KeyCache,
     index: Index,
-    /// Bodies that a later drop has to cover.
-    bad_entries: Vec<(FeedId, Vec<Seq>, Loss)>,
+    /// What will have been dropped at the end, if that was looked for.
+    ahead: Option<&'a Ahead>,
+    /// Bodies and contents that a drop has to cover.
+    doubts: Doubts<Loss>,
     /// Rows that a later one has to cover.
     bad_rows: BTreeMap<(TableId, Vec<u8>), Loss>,
-    pub(crate) messages: u64,
-    pub(crate) events: u64,
+    messages: u64,
+    events: u64,
+}
+
+/// What a way through the journal says of what comes later.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    index: Index,
+    /// Rows of which the newest value is not what was written.
+    lost_rows: BTreeSet<(TableId, Vec<u8>)>,
 }
 
 impl<'a> Gatherer<'a> {
-    pub(crate) fn new(key: Option<&'a StoreKey>) -> Self {
+    pub(crate) fn new(key: Option<&'a StoreKey>, ahead: Option<&'a Ahead>) -> Self {
         Gatherer {
             key,
+            ahead,
             keys: KeyCache::new(),
             // How far feeds go and what was dropped of them; nothing that grows with messages.
             index: Index::new(Tail::bounded(0)),
-            bad_entries: Vec::new(),
+            doubts: Doubts::default(),
             bad_rows: BTreeMap::new(),
             messages: 0,
             events: 0,
@@ -107,15 +120,27 @@ impl<'a> Gatherer<'a> {
             }
             RecordKind::Content => self.content(record, kept.records.len(), ranges),
             RecordKind::Drop => {
-                let (feed, from, to) = span(&record.meta, &mut self.keys).ok_or(Damage::Record)?;
-                self.index.add_drop(feed, from, to);
-                Ok(Some(Record::Drop { feed, from, to }))
+                let span = Span::decode(&record.meta, &mut self.keys).ok_or(Damage::Record)?;
+                self.index.add_drop(&span, record.place.record.group);
+                Ok(Some(span.into()))
             }
             RecordKind::Put => {
                 let (table, key) = row_meta(&record.meta).ok_or(Damage::Record)?;
                 let key = key.to_vec();
                 let Some(value) = self.row(record, table, &key)? else {
-                    return Ok(None);
+                    // A later one took its place, and its value was overwritten: the number of
+                    // an event stays.
+                    let row = (table, key);
+                    let is_replaced = |ahead: &Ahead| !ahead.lost_rows.contains(&row);
+                    let stays = event && self.ahead.is_some_and(is_replaced);
+                    let (table, key) = row;
+                    let value = Vec::new();
+                    return Ok(stays.then_some(Record::Put {
+                        table,
+                        key,
+                        value,
+                        event,
+                    }));
                 };
                 if table == LIVES {
                     kept.life = Incarnation::from_slice(&key);
@@ -156,9 +181,16 @@ impl<'a> Gatherer<'a> {
         } else {
             let (feed, bad) = record.bad_entries(&mut self.keys).ok_or(Damage::Body)?;
             let whole = range.without_bodies(|seq, _| bad.contains(&seq));
-            self.bad_entries
-                .push((feed, bad, loss(record, Damage::Body)));
+            let loss = || loss(record, Damage::Body);
+            self.doubts.bodies(feed, &bad, loss);
             whole
+        };
+        let dropped = self.ahead.and_then(|ahead| ahead.index.feeds.get(&feed));
+        let range = match dropped {
+            Some(dropped) if !dropped.bodies.is_empty() => range.without_bodies(|seq, row| {
+                row.kind == Kind::Content && is_dropped(&dropped.bodies, seq)
+            }),
+            _ => range,
         };
         let hash = range.headers().last().map_or(EntryId::ZERO, |(_, id)| id);
         self.index.add_range(feed, range.end(), hash, record.place);
@@ -171,11 +203,10 @@ impl<'a> Gatherer<'a> {
         at: usize,
         ranges: &Ranges,
     ) -> Result<Option<Record>, Damage> {
-        if !record.body_is_good {
-            return Err(Damage::Body);
-        }
         let event = record.place.event != 0;
         let meta = ContentMeta::decode(&record.meta, &mut self.keys).ok_or(Damage::Record)?;
+        // Of entries: what was dropped.
+        let mut untold = false;
         let (author, space, message, entry, of) = match meta {
             ContentMeta::Entry { back, row } => {
                 let range = record.place.record.index.checked_sub(back);
@@ -183,6 +214,15 @@ impl<'a> Gatherer<'a> {
                     .and_then(|range| ranges.get(&range))
                     .ok_or(Damage::Orphan)?;
                 let (header, id) = headers.get(usize::from(row)).ok_or(Damage::Record)?;
+                let (feed, seq) = (header.feed, header.seq);
+                untold = match self.ahead {
+                    Some(ahead) => ahead.index.is_untold(&feed, seq),
+                    None => !record.body_is_good,
+                };
+                if !record.body_is_good {
+                    let loss = || loss(record, Damage::Body);
+                    self.doubts.content(feed, seq, event, loss);
+                }
                 let back = u16::try_from(at.saturating_sub(*range)).map_err(|_| Damage::Record)?;
                 let of = ContentOf::Entry { back, row, id: *id };
                 (
@@ -208,6 +248,24 @@ impl<'a> Gatherer<'a> {
         };
         let is_message = matches!(of, ContentOf::Entry { .. });
         let messages = self.messages.saturating_add(is_message.into());
+        if untold {
+            self.messages = messages;
+            let plaintext = Zeroizing::new(Vec::new());
+            return Ok(Some(Record::Content {
+                of,
+                event,
+                plaintext,
+            }));
+        }
+        if !record.body_is_good {
+            // Of an entry it is counted, and told at the end.
+            self.messages = messages;
+            return if is_message {
+                Ok(None)
+            } else {
+                Err(Damage::Body)
+            };
+        }
         let Some(key) = self.key else {
             self.messages = messages;
             return Ok(None);
@@ -248,18 +306,35 @@ impl<'a> Gatherer<'a> {
             .ok_or(Damage::Row)
     }
 
-    /// All of it was read: what nothing covered is lost.
-    pub(crate) fn finish(self, losses: &mut Losses) {
-        for (feed, bad, loss) in self.bad_entries {
-            let dropped = self.index.feeds.get(&feed);
-            let dropped = dropped.map(|feed| &feed.dropped[..]).unwrap_or_default();
-            if !bad.iter().all(|seq| is_dropped(dropped, *seq)) {
-                losses.add(loss);
+    /// All of it was read: what it says of what was dropped.
+    pub(crate) fn ahead(self) -> Ahead {
+        Ahead {
+            index: self.index,
+            lost_rows: self.bad_rows.into_keys().collect(),
+        }
+    }
+
+    /// All of it was read: what nothing covered is lost. How many messages and events are left.
+    pub(crate) fn finish(self, losses: &mut Losses) -> (u64, u64) {
+        let left = self.doubts.settle(&self.index);
+        let (mut messages, mut events) = (self.messages, self.events);
+        for doubt in &left.contents {
+            messages = messages.saturating_sub(doubt.records);
+            if doubt.event {
+                events = events.saturating_sub(doubt.records);
             }
+        }
+        for doubt in left.bodies.into_iter().chain(left.contents) {
+            let records = Some(doubt.records);
+            losses.add(Loss {
+                records,
+                ..doubt.at
+            });
         }
         for loss in self.bad_rows.into_values() {
             losses.add(loss);
         }
+        (messages, events)
     }
 }
 

@@ -16,6 +16,9 @@ pub(crate) use marks::{Mark, Marks, Near, Start};
 pub(crate) use tail::{Block, Tail};
 pub use tail::{MAX_TAIL, MessageRef};
 
+use crate::record::Span;
+use crate::sweep::Unswept;
+
 /// A record, for as long as the store exists: the number of its group, and which record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
@@ -67,36 +70,60 @@ pub(crate) struct Place {
     pub(crate) event: u64,
 }
 
+impl Place {
+    /// Bytes of meta and body.
+    pub(crate) const fn size(&self) -> usize {
+        (self.meta as usize).saturating_add(self.body as usize)
+    }
+}
+
+/// Spans of a feed: in order, apart from each other.
+pub(crate) type Spans = Vec<(Position, Position)>;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Feed {
     pub(crate) tip: Tip,
-    /// Spans without bodies: in order, apart from each other.
-    pub(crate) dropped: Vec<(Position, Position)>,
+    /// Without bodies.
+    pub(crate) bodies: Spans,
+    /// Without contents.
+    pub(crate) contents: Spans,
 }
 
 impl Feed {
     pub(crate) const fn new() -> Self {
         Feed {
             tip: Tip::START,
-            dropped: Vec::new(),
+            bodies: Vec::new(),
+            contents: Vec::new(),
         }
     }
 
-    fn drop_span(&mut self, mut from: Position, mut to: Position) {
-        if from >= to {
-            return;
+    /// What is behind the head is not touched.
+    fn drop_span(&mut self, span: &Span) {
+        let to = span.to.min(self.tip.head);
+        if span.parts.has_bodies() {
+            add_span(&mut self.bodies, span.from, to);
         }
-        self.dropped.retain(|(start, end)| {
-            let apart = *end < from || *start > to;
-            if !apart {
-                from = from.min(*start);
-                to = to.max(*end);
-            }
-            apart
-        });
-        let at = self.dropped.partition_point(|(start, _)| *start < from);
-        self.dropped.insert(at, (from, to));
+        if span.parts.has_contents() {
+            add_span(&mut self.contents, span.from, to);
+        }
     }
+}
+
+pub(crate) fn add_span(spans: &mut Spans, mut from: Position, mut to: Position) {
+    if from >= to {
+        return;
+    }
+    spans.retain(|(start, end)| {
+        let apart = *end < from || *start > to;
+        if !apart {
+            from = from.min(*start);
+            to = to.max(*end);
+        }
+        apart
+    });
+    let at = spans.partition_point(|(start, _)| *start < from);
+    spans.insert(at, (from, to));
 }
 
 /// Whether an entry lies in one of the spans.
@@ -115,8 +142,17 @@ pub(crate) struct Conversation {
     pub(crate) last: RecordId,
 }
 
-/// Live rows, opened.
-pub(crate) type Tables = BTreeMap<TableId, BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>>;
+/// A live row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// Opened.
+    pub(crate) value: Zeroizing<Vec<u8>>,
+    /// The record that put it.
+    pub(crate) record: RecordId,
+}
+
+/// Live rows.
+pub(crate) type Tables = BTreeMap<TableId, BTreeMap<Vec<u8>, Row>>;
 
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -128,6 +164,8 @@ pub(crate) struct Index {
     pub(crate) lives: Vec<(EventSeq, Incarnation)>,
     /// The checkpoints that are journalled, and what they are.
     pub(crate) checkpoints: BTreeMap<u32, [u8; 32]>,
+    /// What is dead and not overwritten yet.
+    pub(crate) unswept: Unswept,
     pub(crate) marks: Marks,
     pub(crate) tail: Tail,
     pub(crate) groups: u64,
@@ -145,6 +183,7 @@ impl Index {
             spaces: BTreeMap::new(),
             lives: Vec::new(),
             checkpoints: BTreeMap::new(),
+            unswept: Unswept::new(),
             marks: Marks::new(),
             tail,
             groups: 0,
@@ -209,18 +248,41 @@ impl Index {
             .add_message(message, MessageRef { feed, seq, record });
     }
 
-    pub(crate) fn add_drop(&mut self, feed: FeedId, from: Position, to: Position) {
-        self.feed_mut(feed).drop_span(from, to);
-    }
-
-    pub(crate) fn put(&mut self, table: TableId, key: Vec<u8>, value: Zeroizing<Vec<u8>>) {
-        self.rows.entry(table).or_default().insert(key, value);
-    }
-
-    pub(crate) fn delete(&mut self, table: TableId, key: &[u8]) {
-        if let Some(rows) = self.rows.get_mut(&table) {
-            rows.remove(key);
+    /// Enters a drop in this group.
+    pub(crate) fn add_drop(&mut self, span: &Span, group: u64) {
+        if let Some(feed) = self.feeds.get_mut(&span.feed) {
+            let to = span.to.min(feed.tip.head);
+            feed.drop_span(span);
+            self.unswept.add_span(&Span { to, ..*span }, group);
         }
+    }
+
+    /// Whether what an entry says was dropped.
+    pub(crate) fn is_untold(&self, feed: &FeedId, seq: Seq) -> bool {
+        let feed = self.feeds.get(feed);
+        feed.is_some_and(|feed| is_dropped(&feed.contents, seq))
+    }
+
+    pub(crate) fn put(&mut self, table: TableId, key: Vec<u8>, row: Row) {
+        let group = row.record.group;
+        let before = self.rows.entry(table).or_default().insert(key, row);
+        if let Some(before) = before {
+            self.unswept.add_row(before.record, group);
+        }
+    }
+
+    /// Takes a row away in this group.
+    pub(crate) fn delete(&mut self, table: TableId, key: &[u8], group: u64) {
+        let rows = self.rows.get_mut(&table);
+        if let Some(before) = rows.and_then(|rows| rows.remove(key)) {
+            self.unswept.add_row(before.record, group);
+        }
+    }
+
+    /// The record that put a row.
+    pub(crate) fn live_row(&self, table: TableId, key: &[u8]) -> Option<RecordId> {
+        let row = self.rows.get(&table).and_then(|rows| rows.get(key));
+        row.map(|row| row.record)
     }
 
     /// A row of the table of checkpoints is gone.
@@ -246,16 +308,14 @@ mod tests {
 
     #[test]
     fn spans_are_joined() {
-        let mut feed = Feed::new();
+        let mut spans = Spans::new();
         let p = Position::new;
-        feed.drop_span(p(5), p(7));
-        feed.drop_span(p(1), p(2));
-        feed.drop_span(p(9), p(9));
-        feed.drop_span(p(7), p(9));
-        feed.drop_span(p(20), p(22));
-        assert_eq!(feed.dropped, [(p(1), p(2)), (p(5), p(9)), (p(20), p(22))]);
+        for (from, to) in [(5, 7), (1, 2), (9, 9), (7, 9), (20, 22)] {
+            add_span(&mut spans, p(from), p(to));
+        }
+        assert_eq!(spans, [(p(1), p(2)), (p(5), p(9)), (p(20), p(22))]);
         let dropped: Vec<u64> = (0..25)
-            .filter(|n| is_dropped(&feed.dropped, Seq::new(*n)))
+            .filter(|n| is_dropped(&spans, Seq::new(*n)))
             .collect();
         assert_eq!(dropped, [1, 5, 6, 7, 8, 20, 21]);
     }

@@ -55,6 +55,7 @@ mod check;
 mod checkpoint;
 mod deep;
 mod disk;
+mod doubts;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
@@ -74,6 +75,7 @@ mod seek;
 mod shared;
 mod stage;
 mod survey;
+mod sweep;
 mod walk;
 mod writer;
 
@@ -88,7 +90,9 @@ pub use driver::spawn_indexed_writer;
 #[cfg(feature = "driver")]
 pub use driver::{Done, FileDisk, QueueError, WriterHandle, spawn_writer};
 pub use error::{Damage, OpenError, ReadError, Refused, Warning, WriteError};
-pub use event::{Committed, EventView, Receipt, StoredConversation, StoredEvent, StoredMessage};
+pub use event::{
+    Committed, EventView, Receipt, StoredContent, StoredConversation, StoredEvent, StoredMessage,
+};
 pub use gather::{KeptGroup, KeptRecord};
 pub use index::{MAX_TAIL, MessageRef, RecordId, Tip};
 pub use loss::{Loss, MAX_LOSSES};
@@ -96,6 +100,7 @@ pub use open::{OpenOptions, Recovered, Store};
 pub use reader::{StoreReader, StoreSize};
 pub use rebuild::{ReadOnly, Rewriter};
 pub use survey::Progress;
+pub use sweep::Sweeper;
 pub use writer::{
     GROUP_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, SegmentSizes, StoreWriter, batch_size,
 };

@@ -201,7 +201,7 @@ fn open(
 fn recovered(index: &Index, warnings: Vec<Warning>) -> Recovered {
     let rows = index.rows.iter().flat_map(|(table, rows)| {
         rows.iter()
-            .map(|(key, value)| ((*table, key.clone()), value.to_vec()))
+            .map(|(key, row)| ((*table, key.clone()), row.value.to_vec()))
     });
     let tips = index
         .feeds

@@ -14,7 +14,7 @@ use skychat_proto::range::{RangeBuilder, RawRange};
 
 use crate::deep::{self, DeepError};
 use crate::error::{Damage, ReadError};
-use crate::index::{Index, Place, Tip, is_dropped};
+use crate::index::{Index, Place, Spans, Tip, is_dropped};
 use crate::layout::{CRC_LEN, RECORD_LEN, RecordHead, head_sum, segment_path};
 use crate::record::without_bodies;
 use crate::shared::Shared;
@@ -85,10 +85,27 @@ impl StoreReader {
         let max_bytes = usize::try_from(max_bytes)
             .unwrap_or(MAX_RANGE_BYTES)
             .min(MAX_RANGE_BYTES);
-        let Some((blocks, dropped)) = self.blocks(&feed, from, max_entries)? else {
+        let read = || self.joined(feed, from, max_entries, max_bytes, any_end);
+        match read() {
+            // It may have been dropped, and overwritten, meanwhile.
+            Err(ReadError::Damaged { .. }) => read(),
+            found => found,
+        }
+    }
+
+    fn joined(
+        &self,
+        feed: FeedId,
+        from: Position,
+        max_entries: usize,
+        max_bytes: usize,
+        any_end: bool,
+    ) -> Result<Option<RawRange>, ReadError> {
+        let to = from.saturating_add(max_entries as u64);
+        let Some((blocks, dropped)) = self.blocks(&feed, from, to, max_bytes)? else {
             return Ok(None);
         };
-        let mut keys = KeyCache::new();
+        let mut keys = KeyCache::knowing(feed.author);
         let mut parts: Vec<RawRange> = Vec::new();
         let (mut entries, mut bytes) = (0_usize, 0_usize);
         for block in &blocks {
@@ -141,12 +158,12 @@ impl StoreReader {
         let Some(seq) = position.last() else {
             return Ok(None);
         };
-        let found = self.blocks(&feed, seq.position(), 1)?;
+        let found = self.blocks(&feed, seq.position(), position, 0)?;
         let Some(place) = found.and_then(|(blocks, _)| blocks.first().copied()) else {
             return Ok(None);
         };
         let (head, _) = self.record(&place, false)?;
-        let range = bodiless(&head, &place, &mut KeyCache::new())?;
+        let range = bodiless(&head, &place, &mut KeyCache::knowing(feed.author))?;
         let found = range.headers().find(|(header, _)| header.seq == seq);
         let signature = range.signature();
         let signed = position == range.end() && signature.as_bytes().iter().any(|byte| *byte != 0);
@@ -160,7 +177,7 @@ impl StoreReader {
     pub fn row(&self, table: TableId, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         let index = self.index();
         let row = index.rows.get(&table).and_then(|rows| rows.get(key));
-        Ok(row.map(|row| row.to_vec()))
+        Ok(row.map(|row| row.value.to_vec()))
     }
 
     /// The rows of a table whose keys begin with `prefix`, in the order of their keys.
@@ -180,7 +197,7 @@ impl StoreReader {
         let rows = rows.range(prefix.to_vec()..);
         Ok(rows
             .take_while(|(key, _)| key.starts_with(prefix))
-            .map(|(key, row)| (key.clone(), row.to_vec()))
+            .map(|(key, row)| (key.clone(), row.value.to_vec()))
             .collect())
     }
 
@@ -200,7 +217,11 @@ impl StoreReader {
     }
 
     /// Meta and body of a record, checked; the body only if it is asked for.
-    fn record(&self, place: &Place, with_body: bool) -> Result<(Bytes, Bytes), ReadError> {
+    pub(crate) fn record(
+        &self,
+        place: &Place,
+        with_body: bool,
+    ) -> Result<(Bytes, Bytes), ReadError> {
         let body_at = (place.meta as usize).saturating_add(RECORD_LEN + CRC_LEN);
         let body = if with_body { place.body as usize } else { 0 };
         let mut bytes = vec![0; body_at.saturating_add(body)];
@@ -268,13 +289,14 @@ impl StoreReader {
         Ok(range)
     }
 
-    /// Where ranges of a feed stand that end behind `from`, at most `most`, and what of the feed
-    /// was dropped; `None`: there is no such feed.
-    fn blocks(
+    /// Where the ranges stand that entries from `from` to `to` are in, as far as `max_bytes` go, but
+    /// one at least, and what of the feed was dropped; `None`: there is no such feed.
+    pub(crate) fn blocks(
         &self,
         feed: &FeedId,
         from: Position,
-        most: usize,
+        to: Position,
+        max_bytes: usize,
     ) -> Result<Option<(Vec<Place>, Spans)>, ReadError> {
         let (recent, dropped, older) = {
             let index = self.index();
@@ -284,52 +306,58 @@ impl StoreReader {
             if from >= held.tip.head {
                 return Ok(Some((Vec::new(), Vec::new())));
             }
-            let recent = index.tail.blocks(feed, from, most);
-            let first = recent.first().map_or(held.tip.head, |block| block.start);
-            let older = (first > from)
-                .then(|| self.shared.deep(&index).map(|deep| (deep, first)))
+            let recent = index.tail.blocks(feed, from, to);
+            let oldest = recent.first().map_or(held.tip.head, |block| block.start);
+            let older = (oldest > from)
+                .then(|| self.shared.deep(&index).map(|deep| (deep, oldest)))
                 .transpose()?;
-            (recent, held.dropped.clone(), older)
+            (recent, held.bodies.clone(), older)
         };
         let mut places = Vec::new();
-        if let Some((deep, first)) = older {
+        let mut bytes = 0_usize;
+        if let Some((deep, oldest)) = older {
             let Some(deep) = deep else {
                 return Ok(Some((Vec::new(), dropped)));
             };
-            let found = deep::blocks(&*deep, feed, from, most);
+            let found = deep::blocks(&*deep, feed, from, to.min(oldest));
             let found = found.map_err(|error| self.shared.lose_deep(&error))?;
             let mut locator = Locator::new(&self.shared);
             let mut end = from;
             for block in found {
-                places.push(locator.find(block.record)?.place);
+                let place = locator.find(block.record)?.place;
+                places.push(place);
                 end = block.end;
-                if end >= first {
+                bytes = bytes.saturating_add(place.size());
+                // The next one would not fit any more.
+                if end >= oldest || bytes > max_bytes {
                     break;
                 }
             }
-            if end < first && places.len() < most {
+            if end < to.min(oldest) && bytes <= max_bytes {
                 let error = DeepError("a range is missing".to_owned());
                 return Err(self.shared.lose_deep(&error));
             }
         }
-        places.extend(recent.iter().map(|block| block.place));
-        places.truncate(most);
+        if bytes <= max_bytes {
+            places.extend(recent.iter().map(|block| block.place));
+        }
         Ok(Some((places, dropped)))
     }
 }
 
 /// A stored range without bodies.
-fn heads(passed: &Passed, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
+pub(crate) fn heads(passed: &Passed, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
     bodiless(&passed.meta, &passed.place, keys)
 }
 
-fn bodiless(head: &[u8], place: &Place, keys: &mut KeyCache) -> Result<RawRange, ReadError> {
+pub(crate) fn bodiless(
+    head: &[u8],
+    place: &Place,
+    keys: &mut KeyCache,
+) -> Result<RawRange, ReadError> {
     RawRange::from_parts(without_bodies(head), Bytes::new(), keys)
         .map_err(|_| damaged(place, Damage::Record))
 }
-
-/// Spans of a feed.
-type Spans = Vec<(Position, Position)>;
 
 /// The front of a range that fits, under a signature of zeros. `None`: nothing fits, and that is
 /// no matter.

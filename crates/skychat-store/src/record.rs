@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use rand_core::CryptoRng;
 use skychat_identity::{KeyCache, PublicKey};
-use skychat_proto::ids::{EntryId, FeedId, MessageId, Position, SpaceId, TableId};
+use skychat_proto::ids::{EntryId, FeedId, MessageId, Position, Seq, SpaceId, TableId};
 use skychat_proto::limits::FEED_ID_LEN;
+use skychat_proto::record::{Parts, Record};
 use skychat_seal::{STORE_OVERHEAD, StoreKey};
 use zeroize::Zeroizing;
 
@@ -107,20 +108,59 @@ pub(crate) fn row_meta(meta: &[u8]) -> Option<(TableId, &[u8])> {
     Some((table, fields.rest()))
 }
 
-/// The meta of a drop.
-pub(crate) fn put_span(feed: &FeedId, from: Position, to: Position, out: &mut Vec<u8>) {
-    out.extend_from_slice(&feed.to_bytes());
-    out.extend_from_slice(&from.get().to_be_bytes());
-    out.extend_from_slice(&to.get().to_be_bytes());
+/// What a drop drops: its meta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) feed: FeedId,
+    pub(crate) from: Position,
+    /// Exclusive.
+    pub(crate) to: Position,
+    pub(crate) parts: Parts,
 }
 
-pub(crate) fn span(meta: &[u8], keys: &mut KeyCache) -> Option<(FeedId, Position, Position)> {
-    let mut fields = Fields::new(meta);
-    let feed = FeedId::from_bytes(&fields.array::<FEED_ID_LEN>()?, keys).ok()?;
-    let from = Position::new(fields.u64()?);
-    let to = Position::new(fields.u64()?);
-    fields.end()?;
-    (from <= to).then_some((feed, from, to))
+impl Span {
+    /// Bytes of the meta.
+    pub(crate) const LEN: usize = FEED_ID_LEN + 17;
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.feed.to_bytes());
+        out.extend_from_slice(&self.from.get().to_be_bytes());
+        out.extend_from_slice(&self.to.get().to_be_bytes());
+        out.push(self.parts.bits());
+    }
+
+    pub(crate) fn decode(meta: &[u8], keys: &mut KeyCache) -> Option<Self> {
+        let mut fields = Fields::new(meta);
+        let span = Span::read(&mut fields, keys)?;
+        fields.end()?;
+        Some(span)
+    }
+
+    pub(crate) fn read(fields: &mut Fields<'_>, keys: &mut KeyCache) -> Option<Self> {
+        let span = Span {
+            feed: FeedId::from_bytes(&fields.array::<FEED_ID_LEN>()?, keys).ok()?,
+            from: Position::new(fields.u64()?),
+            to: Position::new(fields.u64()?),
+            parts: Parts::from_bits(fields.u8()?)?,
+        };
+        (span.from <= span.to).then_some(span)
+    }
+
+    /// Whether an entry of its feed lies in it.
+    pub(crate) fn has(&self, seq: Seq) -> bool {
+        !self.from.covers(seq) && self.to.covers(seq)
+    }
+}
+
+impl From<Span> for Record {
+    fn from(span: Span) -> Self {
+        Record::Drop {
+            feed: span.feed,
+            from: span.from,
+            to: span.to,
+            parts: span.parts,
+        }
+    }
 }
 
 /// What a content is sealed for.

@@ -9,15 +9,17 @@ use skychat_proto::entry::{Header, Kind};
 use skychat_proto::ids::{BodyHash, EntryId, FeedId, Seq, TableId};
 use skychat_proto::limits::MAX_RANGE_ENTRIES;
 use skychat_proto::range::RawRange;
-use skychat_proto::record::tables;
+use skychat_proto::record::{Parts, tables};
 
 use crate::checkpoint::State;
+use crate::doubts::Doubts;
 use crate::error::Damage;
-use crate::index::{Index, Place, RecordId, Start, Tables, Tail, is_dropped};
+use crate::index::{Index, Place, RecordId, Start, Tables, Tail};
 use crate::layout::{
     CRC_LEN, Counts, GroupHeader, RECORD_LEN, RecordHead, RecordKind, SegmentMark, head_sum,
 };
-use crate::record::{CHECKPOINTS, ContentMeta, row_meta, span};
+use crate::record::{CHECKPOINTS, ContentMeta, Span, row_meta, without_bodies};
+use crate::sweep::is_swept;
 
 /// The newest of each row that was read, sealed.
 pub(crate) type Rows = BTreeMap<(TableId, Vec<u8>), (Place, Bytes)>;
@@ -131,16 +133,13 @@ impl ReadGroup {
                         && later.meta == record.meta
                 }),
                 RecordKind::Entry => record.bad_entries(keys).is_some_and(|(feed, bad)| {
-                    let drops: Vec<_> = later
-                        .iter()
-                        .filter(|later| later.kind == RecordKind::Drop)
-                        .filter_map(|later| span(&later.meta, keys))
-                        .collect();
-                    bad.iter().all(|seq| {
-                        drops.iter().any(|(of, from, to)| {
-                            *of == feed && !from.covers(*seq) && to.covers(*seq)
-                        })
-                    })
+                    let drops = drops(later, &feed, Parts::has_bodies, keys);
+                    bad.iter()
+                        .all(|seq| drops.iter().any(|span| span.has(*seq)))
+                }),
+                RecordKind::Content => self.told_at(at, keys).is_some_and(|(feed, seq)| {
+                    let drops = drops(later, &feed, Parts::has_contents, keys);
+                    drops.iter().any(|span| span.has(seq))
                 }),
                 _ => false,
             };
@@ -150,6 +149,32 @@ impl ReadGroup {
         }
         None
     }
+
+    /// Which entry a content is of; `None`: of none that is here.
+    fn told_at(&self, at: usize, keys: &mut KeyCache) -> Option<(FeedId, Seq)> {
+        let meta = ContentMeta::decode(&self.0.get(at)?.meta, keys)?;
+        let ContentMeta::Entry { back, row } = meta else {
+            return None;
+        };
+        let range = self.0.get(at.checked_sub(back.into())?)?;
+        let head = without_bodies(&range.meta);
+        let range = RawRange::from_parts(head, Bytes::new(), keys).ok()?;
+        Some((range.feed(), range.first().checked_add(row.into())?))
+    }
+}
+
+/// The drops of such parts of a feed.
+fn drops(
+    records: &[ReadRecord],
+    feed: &FeedId,
+    has_part: impl Fn(Parts) -> bool,
+    keys: &mut KeyCache,
+) -> Vec<Span> {
+    let drops = records.iter().filter(|next| next.kind == RecordKind::Drop);
+    drops
+        .filter_map(|drop| Span::decode(&drop.meta, keys))
+        .filter(|span| span.feed == *feed && has_part(span.parts))
+        .collect()
 }
 
 /// What the rows of a journal are made of.
@@ -164,8 +189,8 @@ pub(crate) struct Sources {
 pub(crate) struct Replay {
     index: Index,
     rows: Sources,
-    /// Bodies that a later drop has to cover.
-    bad_entries: Vec<(FeedId, Vec<Seq>, Fault)>,
+    /// Bodies and contents that a drop has to cover.
+    doubts: Doubts<Fault>,
     /// Rows that a later one has to cover, by their places.
     bad_rows: BTreeMap<(TableId, Vec<u8>), Fault>,
     pub(crate) bytes: u64,
@@ -176,7 +201,7 @@ impl Replay {
         Replay {
             index: Index::new(tail),
             rows: Sources::default(),
-            bad_entries: Vec::new(),
+            doubts: Doubts::default(),
             bad_rows: BTreeMap::new(),
             bytes: 0,
         }
@@ -189,6 +214,7 @@ impl Replay {
         index.tail = Tail::bounded(most).beginning_at(counts.groups.saturating_add(1));
         (index.feeds, index.spaces) = (state.feeds, state.spaces);
         (index.lives, index.checkpoints) = (state.lives, state.checkpoints);
+        index.unswept = state.unswept;
         index.events = counts.events;
         self.rows.kept = state.rows;
     }
@@ -263,9 +289,6 @@ impl Replay {
                     ranges.insert(number, headers);
                 }
                 RecordKind::Content => {
-                    if !record.body_is_good {
-                        return Err(record.fault(Damage::Body));
-                    }
                     match ContentMeta::decode(&record.meta, keys).ok_or_else(invalid)? {
                         ContentMeta::Entry { back, row } => {
                             let range = number.checked_sub(back.into());
@@ -273,15 +296,23 @@ impl Replay {
                             let found = range.and_then(|range| range.get(usize::from(row)));
                             let (header, _) = found.ok_or_else(invalid)?;
                             let (feed, seq) = (header.feed, header.seq);
+                            if !record.body_is_good {
+                                let fault = || record.fault(Damage::Body);
+                                let event = record.place.event != 0;
+                                self.doubts.content(feed, seq, event, fault);
+                            }
                             self.index
                                 .add_content(feed, seq, header.message, record.place.record);
+                        }
+                        ContentMeta::Draft { .. } if !record.body_is_good => {
+                            return Err(record.fault(Damage::Body));
                         }
                         ContentMeta::Draft { .. } => {}
                     }
                 }
                 RecordKind::Drop => {
-                    let (feed, from, to) = span(&record.meta, keys).ok_or_else(invalid)?;
-                    self.index.add_drop(feed, from, to);
+                    let span = Span::decode(&record.meta, keys).ok_or_else(invalid)?;
+                    self.index.add_drop(&span, record.place.record.group);
                 }
                 RecordKind::Put => {
                     let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
@@ -295,6 +326,7 @@ impl Replay {
                     if table != tables::EVENT {
                         // A copy: the segment is not kept for the sake of a row.
                         let sealed = Bytes::copy_from_slice(&record.body);
+                        self.replaced(&row, record.place.record.group);
                         self.rows.read.insert(row, (record.place, sealed));
                     }
                 }
@@ -302,17 +334,29 @@ impl Replay {
                     let (table, key) = row_meta(&record.meta).ok_or_else(invalid)?;
                     let row = (table, key.to_vec());
                     self.bad_rows.remove(&row);
-                    self.rows.read.remove(&row);
                     if table == CHECKPOINTS {
                         self.index.forget_checkpoint(key);
                     }
-                    if let Some(kept) = self.rows.kept.get_mut(&table) {
-                        kept.remove(key);
-                    }
+                    self.replaced(&row, record.place.record.group);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A row is put again or taken away in this group: what stood before is to be overwritten,
+    /// unless it was.
+    fn replaced(&mut self, row: &(TableId, Vec<u8>), group: u64) {
+        let (table, key) = row;
+        let kept = self.rows.kept.get_mut(table);
+        let kept = kept.and_then(|rows| rows.remove(key));
+        let mut before = kept.map(|row| row.record);
+        if let Some((place, sealed)) = self.rows.read.remove(row) {
+            before = sealed.iter().any(|byte| *byte != 0).then_some(place.record);
+        }
+        if let Some(before) = before.filter(|_| is_swept(*table)) {
+            self.index.unswept.add_row(before, group);
+        }
     }
 
     fn range(
@@ -331,8 +375,8 @@ impl Replay {
             let (feed, bad) = record
                 .bad_entries(keys)
                 .ok_or_else(|| record.fault(Damage::Body))?;
-            self.bad_entries
-                .push((feed, bad, record.fault(Damage::Body)));
+            let fault = || record.fault(Damage::Body);
+            self.doubts.bodies(feed, &bad, fault);
         }
         let mut headers = Vec::with_capacity(MAX_RANGE_ENTRIES.min(range.len()));
         headers.extend(range.headers());
@@ -343,12 +387,9 @@ impl Replay {
 
     /// All of the journal was read: what was wrong with bodies has to be covered by now.
     pub(crate) fn finish(self) -> Result<(Index, Sources), Fault> {
-        for (feed, bad, fault) in &self.bad_entries {
-            let dropped = self.index.feeds.get(feed);
-            let dropped = dropped.map(|feed| &feed.dropped[..]).unwrap_or_default();
-            if !bad.iter().all(|seq| is_dropped(dropped, *seq)) {
-                return Err(*fault);
-            }
+        let left = self.doubts.settle(&self.index);
+        if let Some(doubt) = left.bodies.iter().chain(&left.contents).next() {
+            return Err(doubt.at);
         }
         if let Some(fault) = self.bad_rows.values().next() {
             return Err(*fault);

@@ -13,6 +13,7 @@ use crate::error::{Damage, ReadError};
 use crate::index::Index;
 use crate::layout::StoreId;
 use crate::seek::OldMarks;
+use crate::sweep::Sweeps;
 
 /// Items of the tail that are forgotten at once.
 #[cfg(feature = "sled")]
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) ahead: Ahead,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) old_marks: OldMarks,
+    pub(crate) sweeps: Sweeps,
     index: RwLock<Index>,
     deep: RwLock<Option<Deep>>,
     /// Where the journal is damaged, if that is why there is no index.
@@ -56,6 +58,7 @@ impl Shared {
             ahead: Ahead::default(),
             checkpoints,
             old_marks: OldMarks::default(),
+            sweeps: Sweeps::default(),
             index: RwLock::new(index),
             deep: RwLock::new(None),
             damage: OnceLock::new(),

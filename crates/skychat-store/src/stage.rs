@@ -12,13 +12,13 @@ use zeroize::Zeroizing;
 
 use crate::error::Refused;
 use crate::event::{EventView, StoredEvent};
-use crate::index::{Index, Place, RecordId, Tip};
+use crate::index::{Index, Place, RecordId, Row, Tip};
 use crate::layout::{
     CRC_LEN, Counts, GROUP_LEN, GroupHeader, RECORD_LEN, RecordHead, RecordKind, StoreId, head_sum,
 };
 use crate::record::{
-    CHECKPOINTS, ContentMeta, ContentSeal, LIVES, checkpoint_key, checkpoint_row, is_own,
-    put_row_meta, put_span, seal_row,
+    CHECKPOINTS, ContentMeta, ContentSeal, LIVES, Span, checkpoint_key, checkpoint_row, is_own,
+    put_row_meta, seal_row,
 };
 
 /// What a record means.
@@ -39,11 +39,7 @@ enum Fact {
         message: MessageId,
         plaintext: Zeroizing<Vec<u8>>,
     },
-    Drop {
-        feed: FeedId,
-        from: Position,
-        to: Position,
-    },
+    Drop(Span),
     Put {
         table: TableId,
         key: Vec<u8>,
@@ -374,15 +370,26 @@ impl Stage {
                     },
                 )
             }
-            Record::Drop { feed, from, to } => {
+            Record::Drop {
+                feed,
+                from,
+                to,
+                parts,
+            } => {
                 if from > to {
                     return Err(Refused::Span);
                 }
+                let span = Span {
+                    feed,
+                    from,
+                    to,
+                    parts,
+                };
                 self.add(
                     RecordKind::Drop,
                     0,
-                    Fact::Drop { feed, from, to },
-                    |_, out| put_span(&feed, from, to, out),
+                    Fact::Drop(span),
+                    |_, out| span.encode(out),
                     |_, _| Some(()),
                 )
             }
@@ -522,8 +529,8 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
             record,
             plaintext: Some(plaintext),
         }),
-        Fact::Drop { feed, from, to } => {
-            index.add_drop(feed, from, to);
+        Fact::Drop(span) => {
+            index.add_drop(&span, record.group);
             None
         }
         Fact::Put { table, key, value } => {
@@ -535,7 +542,7 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
             if table == CHECKPOINTS {
                 index.checkpoints.extend(checkpoint_row(&key, &value));
             } else if !is_own(table) && table != tables::EVENT {
-                index.put(table, key, value);
+                index.put(table, key, Row { value, record });
             }
             view
         }
@@ -543,7 +550,7 @@ fn enter(index: &mut Index, fact: Fact, place: Place) -> Option<EventView> {
             if table == CHECKPOINTS {
                 index.forget_checkpoint(&key);
             }
-            index.delete(table, &key);
+            index.delete(table, &key, record.group);
             is_event.then_some(EventView::Deleted { table, key })
         }
     }
@@ -555,7 +562,7 @@ pub(crate) fn record_size(record: &Record) -> usize {
     let rest = match record {
         Record::Range { range } => range.encoded_len(),
         Record::Content { plaintext, .. } => crate::record::sealed_len(plaintext.len()) + 81,
-        Record::Drop { .. } => 89,
+        Record::Drop { .. } => Span::LEN,
         Record::Put { key, value, .. } => crate::record::sealed_len(value.len())
             .saturating_add(key.len())
             .saturating_add(1),

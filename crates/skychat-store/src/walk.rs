@@ -299,20 +299,26 @@ impl Locator {
         }
     }
 
-    /// The record with this id.
+    /// The record with this id, which has to be there.
     pub(crate) fn find(&mut self, record: RecordId) -> Result<Passed, ReadError> {
+        let found = self.seek(record)?;
+        found.ok_or_else(|| ReadError::Damaged {
+            segment: self.walk.as_ref().map_or(1, |walk| walk.segment),
+            offset: self.walk.as_ref().map_or(0, |walk| walk.offset),
+            what: Damage::Record,
+        })
+    }
+
+    /// The record with this id; `None`: there is none.
+    pub(crate) fn seek(&mut self, record: RecordId) -> Result<Option<Passed>, ReadError> {
         let at = self
             .passed
             .binary_search_by_key(&record, |passed| passed.place.record);
         if let Some(found) = at.ok().and_then(|at| self.passed.get(at)) {
-            return Ok(found.clone());
+            return Ok(Some(found.clone()));
         }
         let mark = self.shared.mark_before(record)?;
-        let mark = mark.ok_or(ReadError::Damaged {
-            segment: 1,
-            offset: 0,
-            what: Damage::Record,
-        })?;
+        let Some(mark) = mark else { return Ok(None) };
         let goes_on = self
             .walk
             .as_ref()
@@ -321,11 +327,6 @@ impl Locator {
             self.passed.clear();
             self.walk = Some(Walk::new(&self.shared, mark)?);
         }
-        let missing = ReadError::Damaged {
-            segment: mark.segment,
-            offset: mark.offset,
-            what: Damage::Record,
-        };
         while let Some(passed) = self.walk.as_mut().map(Walk::next).transpose()?.flatten() {
             let id = passed.place.record;
             if self.passed.len() >= REMEMBERED {
@@ -333,13 +334,12 @@ impl Locator {
             }
             self.passed.push_back(passed.clone());
             if id == record {
-                return Ok(passed);
+                return Ok(Some(passed));
             }
             if id > record {
                 break;
             }
         }
-        self.walk = None;
-        Err(missing)
+        Ok(None)
     }
 }

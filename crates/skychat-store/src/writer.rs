@@ -21,6 +21,7 @@ use crate::layout::{
 };
 use crate::shared::Shared;
 use crate::stage::{Stage, record_size};
+use crate::sweep::Sweeper;
 
 mod carry;
 
@@ -342,6 +343,11 @@ impl StoreWriter {
     /// Who makes checkpoints while this one writes.
     pub fn checkpoint_maker(&self) -> CheckpointMaker {
         CheckpointMaker::new(Arc::clone(&self.shared))
+    }
+
+    /// Who overwrites what is dead while this one writes.
+    pub fn sweeper(&self) -> Sweeper {
+        Sweeper::new(Arc::clone(&self.shared))
     }
 
     /// Who readies the next segment while this one is written to.

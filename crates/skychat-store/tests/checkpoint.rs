@@ -24,7 +24,7 @@ use common::*;
 use disk::TornDisk;
 use proptest::prelude::*;
 use skychat_proto::ids::*;
-use skychat_proto::record::{Batch, Record, tables};
+use skychat_proto::record::{Batch, Parts, Record, tables};
 use skychat_store::*;
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -170,6 +170,7 @@ fn script_of(groups: usize) -> Vec<Batch> {
                 feed: talk.authors[0].feed,
                 from: Position::new(n as u64 / 2),
                 to: Position::new(n as u64 / 2 + 2),
+                parts: [Parts::Bodies, Parts::Contents, Parts::Both][n / 2 % 3],
             });
         }
         script.push(batch);
@@ -633,6 +634,7 @@ proptest! {
                     feed: talk.authors[of].feed,
                     from: Position::new(from),
                     to: Position::new(from + length),
+                    parts: [Parts::Bodies, Parts::Contents, Parts::Both][n as usize % 3],
                 },
             };
             writer.commit(vec![batch(1_000 + n, vec![record])]).unwrap();

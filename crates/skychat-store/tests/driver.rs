@@ -21,6 +21,7 @@ use common::*;
 use sha2::{Digest, Sha256};
 use skychat_proto::ids::*;
 use skychat_proto::limits::STORE_BATCHES;
+use skychat_proto::record::Taken;
 use skychat_store::*;
 
 fn spawn(disk: impl Disk + 'static) -> (WriterHandle, Receiver<Done>, StoreReader) {
@@ -62,7 +63,7 @@ fn lookups_are_answered_behind_the_batches_before_them() {
             other => panic!("{other:?}"),
         }
     }
-    let hash = |text: &str| Some(<[u8; 32]>::from(Sha256::digest(text)));
+    let hash = |text: &str| Some(Taken::Content(Sha256::digest(text).into()));
     // The second may have been committed already: lookups see at least what came before them.
     assert_eq!(found[0].1[0], hash("text 1"));
     assert_eq!(found[1], (2, vec![hash("text 2"), None]));

@@ -14,7 +14,7 @@ mod common;
 
 use common::*;
 use skychat_proto::ids::*;
-use skychat_proto::record::{Record, tables};
+use skychat_proto::record::{Parts, Record, tables};
 use skychat_store::*;
 
 #[test]
@@ -102,6 +102,128 @@ fn ranges_are_cut_and_joined() {
     assert!(reader.header_at(ann.feed, p(10)).unwrap().is_none());
 }
 
+/// JRN-2: what an entry says is gone once its content is dropped; its place in the history, its
+/// event and its id stay, and so does the body as it flows.
+#[test]
+fn dropped_contents_are_not_told() {
+    let disk = MemoryDisk::new();
+    let (mut writer, reader, _) = Store::open(disk.clone(), options()).unwrap();
+    let mut ann = Author::new(ann());
+    writer.commit(vec![ann.batch(1, 4, 50)]).unwrap();
+    let before = reader.history(space(), None, 9).unwrap();
+    let whole = reader.range(ann.feed, Position::START, 9, 9999, false);
+    let whole = whole.unwrap().unwrap();
+    let drop = Record::Drop {
+        feed: ann.feed,
+        from: Position::START,
+        // What is behind the head is still to come, and not touched.
+        to: Position::new(3),
+        parts: Parts::Contents,
+    };
+    let past = Record::Drop {
+        feed: ann.feed,
+        from: Position::new(4),
+        to: Position::new(9),
+        parts: Parts::Both,
+    };
+    writer.commit(vec![batch(2, vec![drop, past])]).unwrap();
+    writer.commit(vec![ann.batch(3, 1, 50)]).unwrap();
+
+    let look = |reader: &StoreReader| {
+        let history = reader.history(space(), None, 9).unwrap();
+        let told: Vec<bool> = history.iter().map(|one| one.content.is_some()).collect();
+        assert_eq!(told, [false, false, true, true]);
+        for (one, earlier) in history.iter().zip(&before) {
+            assert_eq!((one.record, one.header), (earlier.record, earlier.header));
+            assert_eq!(one.event, earlier.event);
+            let header = &one.header;
+            let found = reader.content(header.feed, header.seq).unwrap().unwrap();
+            assert_eq!(
+                (found.message, found.content),
+                (header.message, one.content.clone())
+            );
+            let used = reader.find(header.feed.author, space(), header.message);
+            assert_eq!(used.unwrap().unwrap().seq, header.seq);
+        }
+        let events = reader.events(EventSeq::new(1), 9).unwrap();
+        let told = events.iter().map(|event| match &event.view {
+            EventView::Message { plaintext, .. } => plaintext.is_some(),
+            other => panic!("{other:?}"),
+        });
+        assert!(told.eq([false, false, true, true]));
+        assert_eq!(reader.conversations().unwrap()[0].messages, 4);
+        let range = reader.range(ann.feed, Position::START, 4, 9999, false);
+        assert_eq!(range.unwrap().unwrap().to_bytes(), whole.to_bytes());
+    };
+    look(&reader);
+    look(&Store::open(disk.clone(), options()).unwrap().1);
+
+    // Overwritten, it is no damage, and no loss; one that was not dropped is.
+    let mut files = disk.files();
+    let journal = files.get_mut("journal/00000001.seg").unwrap();
+    let mut contents = Vec::new();
+    let mut at = 138 + 86;
+    for _ in 0..5 {
+        let length =
+            |from: usize| u32::from_be_bytes(journal[from..from + 4].try_into().unwrap()) as usize;
+        let body = at + 54 + length(at + 2) + 4;
+        if journal[at] == 2 {
+            contents.push(body..body + length(at + 6));
+        }
+        at = body + length(at + 6);
+    }
+    journal[contents[0].clone()].fill(0);
+    journal[contents[1].clone()][..20].fill(0);
+    let swept = MemoryDisk::with_files(files.clone());
+    look(&Store::open(swept.clone(), options()).unwrap().1);
+    let key = key(9);
+    let opened = CheckOptions {
+        store_key: Some(&key),
+        ..CheckOptions::default()
+    };
+    let report = check(&swept, opened, &mut |_| {}).unwrap();
+    assert_eq!(
+        (report.losses, report.messages, report.events),
+        (vec![], 4, 4)
+    );
+    let made = MemoryDisk::new();
+    let mut rewriter = Rewriter::create(made.clone(), options()).unwrap();
+    let report = gather::<OpenError>(&swept, opened, &mut |_| {}, &mut |group| {
+        rewriter.write(group).unwrap();
+        Ok(())
+    });
+    assert!(report.unwrap().is_whole());
+    rewriter.finish().unwrap();
+    let (_, again, _) = Store::open(made, options()).unwrap();
+    let told: Vec<bool> = again
+        .history(space(), None, 9)
+        .unwrap()
+        .iter()
+        .map(|one| one.content.is_some())
+        .collect();
+    assert_eq!(told, [false, false, true, true]);
+
+    let journal = files.get_mut("journal/00000001.seg").unwrap();
+    journal[contents[2].clone()].fill(0);
+    let lost = MemoryDisk::with_files(files);
+    let report = check(&lost, opened, &mut |_| {}).unwrap();
+    assert_eq!(
+        (report.losses.len(), report.messages, report.events),
+        (1, 3, 3)
+    );
+    let error = Store::open(lost, options()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            OpenError::Damaged {
+                what: Damage::Body,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
 /// JRN-6, FEED-5: bodies of content are absent once they are dropped.
 #[test]
 fn dropped_bodies_are_absent() {
@@ -118,6 +240,7 @@ fn dropped_bodies_are_absent() {
         feed: ann.feed,
         from,
         to,
+        parts: Parts::Bodies,
     };
     writer.commit(vec![batch(2, vec![drop])]).unwrap();
     let (_, again, _) = Store::open(disk.clone(), options()).unwrap();

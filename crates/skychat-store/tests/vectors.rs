@@ -21,7 +21,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use skychat_proto::ids::*;
-use skychat_proto::record::{ContentOf, Record, tables};
+use skychat_proto::record::{ContentOf, Parts, Record, tables};
 use skychat_store::*;
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -74,6 +74,7 @@ fn files() -> Files {
         feed: ann.feed,
         from: Position::new(1),
         to: Position::new(2),
+        parts: Parts::Bodies,
     });
     writer.commit(vec![last]).unwrap();
     disk.files()
@@ -307,6 +308,13 @@ fn refusals() -> Vec<(&'static str, Files)> {
         true,
         record(2, 3) + RECORD + 73,
         &[0, 0, 0, 0, 0, 0, 0, 3],
+    );
+    case("drop: of nothing", true, record(2, 3) + RECORD + 89, &[0]);
+    case(
+        "drop: of what is not known",
+        true,
+        record(2, 3) + RECORD + 89,
+        &[5],
     );
     case("the journal ends before HEAD", false, groups[2].0, &[0; 86]);
 

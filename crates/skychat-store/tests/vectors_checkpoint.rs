@@ -26,7 +26,7 @@ use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use skychat_proto::ids::*;
-use skychat_proto::record::Record;
+use skychat_proto::record::{Parts, Record};
 use skychat_store::*;
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -63,6 +63,7 @@ fn files() -> Files {
                 feed: ann.feed,
                 from: Position::new(1),
                 to: Position::new(3),
+                parts: Parts::Both,
             });
         }
         writer.commit(vec![batch]).unwrap();
@@ -104,12 +105,15 @@ fn split(items: &[u8]) -> Vec<Vec<u8>> {
     while let Some(kind) = rest.first() {
         let length = match kind {
             2 => 1 + 73 + 8 + 32,
-            3 => 1 + 73 + 16,
+            3 | 6 => 1 + 73 + 16,
             4 => {
-                let value = 6 + u32_at(rest, 2);
+                let value = 16 + u32_at(rest, 12);
                 value + 4 + u32_at(rest, value)
             }
             5 => 1 + 32 + 8 + 10,
+            7 => 1 + 10,
+            8 => 1 + 73 + 17,
+            9 => 1 + 8,
             other => panic!("type {other}"),
         };
         let (item, behind) = rest.split_at(length);
@@ -212,7 +216,7 @@ fn refusals(files: &Files) -> Vec<(&'static str, Vec<u8>)> {
         found.unwrap()
     };
     with("items: of type 1", &[1, 0, 0, 0, 1, 0, 0, 0, 1]);
-    with("items: of an unknown type", &[6]);
+    with("items: of an unknown type", &[10]);
     with("items: cut", &of(2)[..50]);
     with("items: a tip twice", &of(2));
     with("items: a span twice", &of(3));
@@ -226,10 +230,33 @@ fn refusals(files: &Files) -> Vec<(&'static str, Vec<u8>)> {
     span[74..82].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 9]);
     span[82..90].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 9]);
     with("items: a span of nothing", &span);
-    let row = |table: u8| [&[4, table, 0, 0, 0, 1, 7, 0, 0, 0, 1][..], &[7]].concat();
+    let record = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0];
+    let row = |table: u8| {
+        let rest = [0, 0, 0, 1, 7, 0, 0, 0, 1, 7];
+        [&[4, table][..], &record, &rest].concat()
+    };
     with("items: a row of the log", &row(8));
     with("items: a secret row", &row(128));
     with("items: a row of an unknown table", &row(202));
+    with("items: a span of contents twice", &of(6));
+    with("items: a dead row twice", &of(7));
+    with("items: a dead span twice", &of(8));
+    let mut to_come = of(7);
+    to_come[1..9].fill(0xFF);
+    with("items: a dead row that is still to come", &to_come);
+    let mut other = of(8);
+    other[90] = 4;
+    with("items: a dead span of other parts", &other);
+    with(
+        "items: everything is dead twice",
+        &[
+            &[9][..],
+            &[0, 0, 0, 0, 0, 0, 0, 1],
+            &[9],
+            &[0, 0, 0, 0, 0, 0, 0, 1],
+        ]
+        .concat(),
+    );
     cases
 }
 

@@ -292,6 +292,11 @@ impl Daemon {
         (answer.status == 200).then_some(answer.document)
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        Some(lock(&self.life).as_ref()?.child.id())
+    }
+
     /// Whether there is a process that was ready.
     pub(crate) fn runs(&self) -> bool {
         lock(&self.http).is_some()

@@ -40,7 +40,7 @@ impl Switch {
         self.give_up.store(true, Ordering::Relaxed);
     }
 
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.no_more.load(Ordering::Relaxed)
     }
 

@@ -154,7 +154,9 @@ fn read(reader: &StoreReader, load: Load) -> Result<Input, ReadError> {
             Ok(Input::Loaded { load, range })
         }
         Load::Content { load, feed, seq } => {
+            // What was dropped cannot be said again.
             let content = reader.content(feed, seq)?;
+            let content = content.and_then(|found| Some((found.message, found.content?)));
             Ok(Input::LoadedContent { load, content })
         }
         Load::Feed { load, feed } => {

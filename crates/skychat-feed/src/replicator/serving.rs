@@ -58,6 +58,7 @@ impl Replicator {
                 held: false,
                 follow: live,
                 loading: false,
+                ahead: None,
             },
         );
         if let Some(before) = before {
@@ -119,6 +120,7 @@ impl Replicator {
             return false;
         };
         let link_in_flight = side.in_flight;
+        let may_read_ahead = side.serve.len() <= MAX_AHEAD;
         let Some(serve) = side.serve.get_mut(id) else {
             return false;
         };
@@ -137,36 +139,40 @@ impl Replicator {
         let entries = usize::try_from(serve.next.entries_since(serve.acked)).unwrap_or(usize::MAX);
         let none = serve.in_flight.is_empty();
         let full = entries >= WINDOW_FEED_ENTRIES || bytes >= WINDOW_FEED_BYTES;
-        if (full && !none) || link_in_flight >= WINDOW_LINK_BYTES {
+        let shut = (full && !none) || link_in_flight >= WINDOW_LINK_BYTES;
+        let room = match WINDOW_FEED_ENTRIES.saturating_sub(entries) {
+            // One range fits whatever its size.
+            _ if none => MAX_RANGE_ENTRIES,
+            room => room.min(MAX_RANGE_ENTRIES),
+        };
+        let left = usize::try_from(end.entries_since(serve.next)).unwrap_or(usize::MAX);
+        let ahead = serve.ahead.take();
+        if let Some(range) = ahead.filter(|range| range.start() == serve.next) {
+            if shut || range.len() > room {
+                serve.ahead = Some(range);
+                return false;
+            }
+            self.push(link, range);
+            return true;
+        }
+        let most = if shut { MAX_RANGE_ENTRIES } else { room }.min(left);
+        let at_hand = feed.recent.iter().find(|range| range.start() == serve.next);
+        if shut && (at_hand.is_some() || !may_read_ahead) {
             return false;
         }
-        let room = WINDOW_FEED_ENTRIES
-            .saturating_sub(entries)
-            .clamp(1, MAX_RANGE_ENTRIES);
-        let left = usize::try_from(end.entries_since(serve.next)).unwrap_or(usize::MAX);
-        let most = room.min(left);
-        let at_hand = feed
-            .recent
-            .iter()
-            .find(|range| range.start() == serve.next)
-            .filter(|range| {
-                range.len() <= most && (range.size() <= range_bytes || range.len() == 1)
-            })
-            .cloned();
-        match at_hand {
-            Some(range) => {
-                self.push(link, range);
-                true
-            }
-            None => {
-                serve.loading = true;
-                let (from, id) = (serve.next, *id);
-                let most = u32::try_from(most).unwrap_or(u32::MAX);
-                let bytes = u32::try_from(range_bytes).unwrap_or(u32::MAX);
-                self.load(Load::Serve { link, feed: id }, id, from, most, bytes);
-                false
-            }
+        let fitting = at_hand.filter(|range| {
+            range.len() <= most && (range.size() <= range_bytes || range.len() == 1)
+        });
+        if let Some(range) = fitting.cloned() {
+            self.push(link, range);
+            return true;
         }
+        serve.loading = true;
+        let (from, id) = (serve.next, *id);
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(range_bytes).unwrap_or(u32::MAX);
+        self.load(Load::Serve { link, feed: id }, id, from, most, bytes);
+        false
     }
 
     pub(super) fn served(&mut self, link: LinkId, id: FeedId, range: Option<RawRange>) {
@@ -183,8 +189,7 @@ impl Replicator {
         // Nobody but its author can end a range of a frozen feed where it is frozen.
         let range = range.filter(|range| range.end() <= top);
         match range {
-            Some(range) if range.start() == serve.next && !serve.held => self.push(link, range),
-            Some(_) => {}
+            Some(range) => serve.ahead = Some(range),
             None => {
                 if let Some(side) = self.links.get_mut(&link) {
                     side.serve.remove(&id);
@@ -266,6 +271,10 @@ impl Replicator {
         self.dirty.insert(id.space);
     }
 }
+
+/// On a link with at most so many feeds that are served, the next range of each is read while its window is shut: at
+/// most 1 MiB a link.
+const MAX_AHEAD: usize = 4;
 
 /// How many acknowledgements of the last seconds are remembered for RANGE-6.
 const MAX_CARRIED: usize = 64;

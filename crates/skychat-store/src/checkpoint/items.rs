@@ -9,24 +9,30 @@ use skychat_proto::record::tables;
 use zeroize::Zeroizing;
 
 use super::State;
-use crate::index::{Conversation, Feed, RecordId, Tip};
+use crate::index::{Conversation, Feed, RecordId, Row, Tip};
 use crate::layout::{Fields, SegmentMark};
-use crate::record::{CHECKPOINTS, LIVES, checkpoint_key, checkpoint_row, is_own, is_secret};
+use crate::record::{CHECKPOINTS, LIVES, Span, checkpoint_key, checkpoint_row, is_own, is_secret};
+use crate::sweep::{MAX_ROWS, MAX_SPANS, Unswept};
 
 const TIP: u8 = 2;
 const DROPPED: u8 = 3;
 const ROW: u8 = 4;
 const CONVERSATION: u8 = 5;
+const UNTOLD: u8 = 6;
+const DEAD_ROW: u8 = 7;
+const DEAD_SPAN: u8 = 8;
+const DEAD: u8 = 9;
 
 const TIP_LEN: usize = 1 + FEED_ID_LEN + 40;
 const DROPPED_LEN: usize = 1 + FEED_ID_LEN + 16;
 const CONVERSATION_LEN: usize = 1 + 32 + 18;
 /// A row without key and value.
-const ROW_LEN: usize = 10;
+const ROW_LEN: usize = 20;
+const DEAD_ROW_LEN: usize = 11;
 
 impl State {
     /// All items: feeds with what was dropped of them, conversations, lives in order, checkpoints,
-    /// other rows.
+    /// other rows, what is not overwritten yet.
     pub(super) fn to_items(&self) -> Zeroizing<Vec<u8>> {
         // Of this length from the start, so that no copy is left behind.
         let mut out = Zeroizing::new(Vec::with_capacity(self.size()));
@@ -37,47 +43,65 @@ impl State {
                 out.extend_from_slice(&feed.tip.head.get().to_be_bytes());
                 out.extend_from_slice(feed.tip.hash.as_bytes());
             }
-            for (from, to) in &feed.dropped {
-                out.push(DROPPED);
-                out.extend_from_slice(&id.to_bytes());
-                out.extend_from_slice(&from.get().to_be_bytes());
-                out.extend_from_slice(&to.get().to_be_bytes());
+            for (kind, spans) in [(DROPPED, &feed.bodies), (UNTOLD, &feed.contents)] {
+                for (from, to) in spans {
+                    out.push(kind);
+                    out.extend_from_slice(&id.to_bytes());
+                    out.extend_from_slice(&from.get().to_be_bytes());
+                    out.extend_from_slice(&to.get().to_be_bytes());
+                }
             }
         }
         for (space, found) in &self.spaces {
             out.push(CONVERSATION);
             out.extend_from_slice(space.as_bytes());
             out.extend_from_slice(&found.messages.to_be_bytes());
-            out.extend_from_slice(&found.last.group.to_be_bytes());
-            out.extend_from_slice(&found.last.index.to_be_bytes());
+            put_record(&mut out, found.last);
         }
         for (first, life) in &self.lives {
-            put_row(&mut out, LIVES, life.as_bytes(), &first.get().to_be_bytes());
+            let first = first.get().to_be_bytes();
+            put_row(&mut out, LIVES, NOWHERE, life.as_bytes(), &first);
         }
         for (segment, hash) in &self.checkpoints {
-            put_row(&mut out, CHECKPOINTS, &checkpoint_key(*segment), hash);
+            let segment = checkpoint_key(*segment);
+            put_row(&mut out, CHECKPOINTS, NOWHERE, &segment, hash);
         }
         for (table, rows) in &self.rows {
-            for (key, value) in rows {
-                put_row(&mut out, *table, key, value);
+            for (key, row) in rows {
+                put_row(&mut out, *table, row.record, key, &row.value);
             }
+        }
+        for row in &self.unswept.rows {
+            out.push(DEAD_ROW);
+            put_record(&mut out, *row);
+        }
+        for span in self.unswept.spans() {
+            out.push(DEAD_SPAN);
+            span.encode(&mut out);
+        }
+        if let Some(group) = self.unswept.all {
+            out.push(DEAD);
+            out.extend_from_slice(&group.to_be_bytes());
         }
         out
     }
 
     fn size(&self) -> usize {
         let feeds = self.feeds.values().map(|feed| {
-            let dropped = feed.dropped.len().saturating_mul(DROPPED_LEN);
-            dropped.saturating_add(TIP_LEN)
+            let spans = feed.bodies.len().saturating_add(feed.contents.len());
+            spans.saturating_mul(DROPPED_LEN).saturating_add(TIP_LEN)
         });
-        let rows = self.rows.values().flatten().map(|(key, value)| {
-            let length = key.len().saturating_add(value.len());
+        let rows = self.rows.values().flatten().map(|(key, row)| {
+            let length = key.len().saturating_add(row.value.len());
             length.saturating_add(ROW_LEN)
         });
         let counted = [
             (self.spaces.len(), CONVERSATION_LEN),
             (self.lives.len(), ROW_LEN + 16),
             (self.checkpoints.len(), ROW_LEN + 36),
+            (self.unswept.rows.len(), DEAD_ROW_LEN),
+            (self.unswept.spans().count(), Span::LEN + 1),
+            (1, 9),
         ];
         let others = counted.map(|(count, length)| count.saturating_mul(length));
         let all = feeds.chain(rows).chain(others);
@@ -93,15 +117,19 @@ impl State {
             spaces: BTreeMap::new(),
             lives: Vec::new(),
             checkpoints: BTreeMap::new(),
+            unswept: Unswept::new(),
         };
         let mut keys = KeyCache::new();
         let mut fields = Fields::new(items);
         while fields.end().is_none() {
             match fields.u8()? {
                 TIP => state.read_tip(&mut fields, &mut keys)?,
-                DROPPED => state.read_dropped(&mut fields, &mut keys)?,
+                kind @ (DROPPED | UNTOLD) => state.read_dropped(kind, &mut fields, &mut keys)?,
                 ROW => state.read_row(&mut fields)?,
                 CONVERSATION => state.read_conversation(&mut fields)?,
+                DEAD_ROW => state.read_dead_row(&mut fields)?,
+                DEAD_SPAN => state.read_dead_span(&mut fields, &mut keys)?,
+                DEAD => state.read_dead(&mut fields)?,
                 _ => return None,
             }
         }
@@ -120,14 +148,23 @@ impl State {
         is_new.then_some(())
     }
 
-    fn read_dropped(&mut self, fields: &mut Fields<'_>, keys: &mut KeyCache) -> Option<()> {
+    fn read_dropped(
+        &mut self,
+        kind: u8,
+        fields: &mut Fields<'_>,
+        keys: &mut KeyCache,
+    ) -> Option<()> {
         let feed = read_feed(fields, keys)?;
         let (from, to) = (fields.u64()?, fields.u64()?);
         let held = self.feeds.entry(feed).or_insert_with(Feed::new);
+        let spans = match kind {
+            DROPPED => &mut held.bodies,
+            _ => &mut held.contents,
+        };
         // In order, and apart from each other.
-        let before = held.dropped.last().map(|(_, to)| to.get());
+        let before = spans.last().map(|(_, to)| to.get());
         let is_behind = before.is_none_or(|before| before < from);
-        held.dropped.push((Position::new(from), Position::new(to)));
+        spans.push((Position::new(from), Position::new(to)));
         (is_behind && from < to).then_some(())
     }
 
@@ -135,10 +172,7 @@ impl State {
         let space = SpaceId::from_bytes(fields.array()?);
         let found = Conversation {
             messages: fields.u64()?,
-            last: RecordId {
-                group: fields.u64()?,
-                index: fields.u16()?,
-            },
+            last: read_record(fields)?,
         };
         let is_before = found.last.group <= self.mark.counts.groups;
         let is_new = self.spaces.insert(space, found).is_none();
@@ -147,8 +181,12 @@ impl State {
 
     fn read_row(&mut self, fields: &mut Fields<'_>) -> Option<()> {
         let table = TableId::new(fields.u8()?);
+        let record = read_record(fields)?;
         let key = read_bytes(fields)?;
         let value = read_bytes(fields)?;
+        if is_own(table) && record != NOWHERE {
+            return None;
+        }
         if table == LIVES {
             let life = Incarnation::from_slice(key)?;
             let first = EventSeq::new(u64::from_be_bytes(value.try_into().ok()?));
@@ -168,13 +206,67 @@ impl State {
         }
         let rows = self.rows.entry(table).or_default();
         let value = Zeroizing::new(value.to_vec());
-        rows.insert(key.to_vec(), value).is_none().then_some(())
+        let row = Row { value, record };
+        let is_new = rows.insert(key.to_vec(), row).is_none();
+        (is_new && self.is_before(record)).then_some(())
+    }
+
+    /// Whether there may be such a record.
+    fn is_before(&self, record: RecordId) -> bool {
+        (1..=self.mark.counts.groups).contains(&record.group)
+    }
+
+    fn read_dead_row(&mut self, fields: &mut Fields<'_>) -> Option<()> {
+        let row = read_record(fields)?;
+        let rows = &mut self.unswept.rows;
+        let is_next = rows.last().is_none_or(|last| *last < row);
+        rows.insert(row);
+        let fits = rows.len() <= MAX_ROWS;
+        (is_next && fits && self.is_before(row)).then_some(())
+    }
+
+    fn read_dead_span(&mut self, fields: &mut Fields<'_>, keys: &mut KeyCache) -> Option<()> {
+        let span = Span::read(fields, keys)?;
+        let key = (span.feed, span.parts);
+        let is_next = self
+            .unswept
+            .spans
+            .last_key_value()
+            .is_none_or(|(of, spans)| {
+                *of < key || (*of == key && spans.last().is_some_and(|(_, to)| *to < span.from))
+            });
+        let spans = self.unswept.spans.entry(key).or_default();
+        spans.push((span.from, span.to));
+        let fits = self.unswept.spans().count() <= MAX_SPANS;
+        (is_next && fits && span.from < span.to).then_some(())
+    }
+
+    fn read_dead(&mut self, fields: &mut Fields<'_>) -> Option<()> {
+        let group = fields.u64()?;
+        let is_new = self.unswept.all.replace(group).is_none();
+        (is_new && (1..=self.mark.counts.groups).contains(&group)).then_some(())
     }
 }
 
-fn put_row(out: &mut Vec<u8>, table: TableId, key: &[u8], value: &[u8]) {
+/// Rows of the store's own are not looked for.
+const NOWHERE: RecordId = RecordId { group: 0, index: 0 };
+
+fn put_record(out: &mut Vec<u8>, record: RecordId) {
+    out.extend_from_slice(&record.group.to_be_bytes());
+    out.extend_from_slice(&record.index.to_be_bytes());
+}
+
+fn read_record(fields: &mut Fields<'_>) -> Option<RecordId> {
+    Some(RecordId {
+        group: fields.u64()?,
+        index: fields.u16()?,
+    })
+}
+
+fn put_row(out: &mut Vec<u8>, table: TableId, record: RecordId, key: &[u8], value: &[u8]) {
     out.push(ROW);
     out.push(table.get());
+    put_record(out, record);
     // Records are shorter than 4 GiB.
     for bytes in [key, value] {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{MessageId, SpaceId};
-use skychat_proto::record::{Batch, tables};
+use skychat_proto::record::{Batch, Taken, tables};
 use tracing::{debug, error, info, warn};
 
-use super::filler::FillerThread;
+use super::filler::{Ahead, FillerThread};
 use super::lane::{Closed, Lane, Lookup, Request, WriterHandle, take};
 use crate::error::{ReadError, WriteError};
 use crate::event::{Committed, Receipt, StoredEvent};
@@ -40,9 +40,9 @@ pub enum Done {
     Found {
         /// Its number.
         lookup: u64,
-        /// For each message asked for: the SHA-256 of the content that was taken, without the
-        /// marks that are stored in front of it; `None`: none was.
-        found: Vec<Option<[u8; 32]>>,
+        /// For each message asked for: what is known of the content that was taken; `None`: none
+        /// was.
+        found: Vec<Option<Taken>>,
     },
     /// The disk is full. What was handed in is kept and tried again until there is room; nothing
     /// new should be handed in before [`Done::Room`].
@@ -112,14 +112,19 @@ fn spawn(
     on_event: impl FnMut(Done) + Send + 'static,
 ) -> io::Result<WriterHandle> {
     let lane = Arc::new(Lane::default());
-    let (filler, maker) = (writer.filler(), writer.checkpoint_maker());
+    let ahead = Ahead {
+        filler: writer.filler(),
+        maker: writer.checkpoint_maker(),
+        sweeper: writer.sweeper(),
+        lane: Arc::clone(&lane),
+    };
     let worker = Worker {
         reader: StoreReader::new(Arc::clone(&writer.shared)),
         writer,
         lane: Arc::clone(&lane),
         on_event,
         head_synced: now(),
-        ahead: FillerThread::spawn(filler, maker, Arc::clone(&lane))?,
+        ahead: FillerThread::spawn(ahead)?,
         behind,
         held: VecDeque::new(),
         full: false,
@@ -255,7 +260,7 @@ impl<F: FnMut(Done)> Worker<F> {
             };
             let ids = next.messages.iter();
             let found: Result<_, _> = ids
-                .map(|id| self.hash(next.author, next.space, *id))
+                .map(|id| self.taken(next.author, next.space, *id))
                 .collect();
             match found {
                 Ok(found) => {
@@ -345,19 +350,22 @@ impl<F: FnMut(Done)> Worker<F> {
         }
     }
 
-    fn hash(
+    fn taken(
         &self,
         author: PublicKey,
         space: SpaceId,
         message: MessageId,
-    ) -> Result<Option<[u8; 32]>, ReadError> {
+    ) -> Result<Option<Taken>, ReadError> {
         let Some(place) = self.reader.find(author, space, message)? else {
             return Ok(None);
         };
         let content = self.reader.content(place.feed, place.seq)?;
-        Ok(content.map(|(_, stored)| {
-            let content = tables::split_stored(&stored).map_or(&[][..], |(_, content)| content);
-            Sha256::digest(content).into()
+        Ok(content.map(|found| match found.content {
+            Some(stored) => {
+                let content = tables::split_stored(&stored).map_or(&[][..], |(_, content)| content);
+                Taken::Content(Sha256::digest(content).into())
+            }
+            None => Taken::Dropped,
         }))
     }
 }

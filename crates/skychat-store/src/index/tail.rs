@@ -155,13 +155,15 @@ impl Tail {
         }
     }
 
-    /// The blocks of a feed that end behind `from`, at most `most`.
-    pub(crate) fn blocks(&self, feed: &FeedId, from: Position, most: usize) -> Vec<Block> {
+    /// The blocks of a feed that entries from `from` to `to` are in.
+    pub(crate) fn blocks(&self, feed: &FeedId, from: Position, to: Position) -> Vec<Block> {
         let Some(blocks) = self.blocks.get(feed) else {
             return Vec::new();
         };
         let first = blocks.partition_point(|block| block.end <= from);
-        blocks.range(first..).take(most).copied().collect()
+        let blocks = blocks.range(first..);
+        let covering = blocks.take_while(|block| block.start < to);
+        covering.copied().collect()
     }
 
     pub(crate) fn message(&self, key: &MessageKey) -> Option<MessageRef> {

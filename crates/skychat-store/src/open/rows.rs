@@ -8,9 +8,10 @@ use skychat_seal::StoreKey;
 use super::damaged;
 use crate::checkpoint::{FileHash, State};
 use crate::error::{Damage, OpenError};
-use crate::index::{Index, RecordId, Tables};
+use crate::index::{Index, RecordId, Row, Tables};
 use crate::record::{CHECKPOINTS, LIVES, checkpoint_row, is_own, is_secret, open_row};
 use crate::replay::{Rows, Sources};
+use crate::sweep::is_swept;
 
 /// Rows, opened.
 #[derive(Default)]
@@ -18,6 +19,8 @@ struct Live {
     rows: Tables,
     lives: Vec<(RecordId, EventSeq, Incarnation)>,
     checkpoints: BTreeMap<u32, FileHash>,
+    /// Those that do not open.
+    unopened: Vec<RecordId>,
 }
 
 impl Live {
@@ -28,6 +31,10 @@ impl Live {
             let Some(value) = open_row(key, table, &row, &sealed) else {
                 if all {
                     return Err(bad());
+                }
+                // Not all of it may be overwritten.
+                if is_swept(table) {
+                    self.unopened.push(place.record);
                 }
                 continue;
             };
@@ -40,7 +47,9 @@ impl Live {
                 let (segment, hash) = checkpoint_row(&row, &value).ok_or_else(bad)?;
                 self.checkpoints.insert(segment, hash);
             } else if !is_own(table) {
-                self.rows.entry(table).or_default().insert(row, value);
+                let record = place.record;
+                let rows = self.rows.entry(table).or_default();
+                rows.insert(row, Row { value, record });
             }
         }
         // In the order in which they began.
@@ -77,6 +86,11 @@ pub(super) fn complete(key: &StoreKey, mut state: State, read: Rows) -> Result<S
     live.take(key, read, false)?;
     live.lives(&mut state.lives);
     state.checkpoints.extend(live.checkpoints);
+    let groups = state.mark.counts.groups;
+    for row in live.unopened {
+        state.unswept.add_row(row, groups);
+    }
+    state.unswept.add_secret(&live.rows, groups);
     live.rows.retain(|table, _| !is_secret(*table));
     state.rows = live.rows;
     Ok(state)

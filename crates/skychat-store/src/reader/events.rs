@@ -59,7 +59,7 @@ impl StoreReader {
                     Ok(EventView::Message {
                         header,
                         record: place.record,
-                        plaintext: Some(self.text(&header, &id, place)?),
+                        plaintext: self.text(&header, &id, place)?,
                     })
                 }
                 Some(ContentMeta::Draft {

@@ -9,24 +9,20 @@ use zeroize::Zeroizing;
 use super::{StoreReader, damaged};
 use crate::deep::{self, DeepError};
 use crate::error::{Damage, ReadError};
-use crate::event::{StoredConversation, StoredMessage};
+use crate::event::{StoredContent, StoredConversation, StoredMessage};
 use crate::index::{MessageRef, Place, RecordId};
 use crate::layout::RecordKind;
 use crate::record::{ContentMeta, ContentSeal};
 use crate::walk::{Locator, Passed, Walk};
 
 impl StoreReader {
-    /// The message id of an entry and its content, as it was handed in; `None`: none was.
+    /// The content that was taken of an entry; `None`: none was.
     ///
     /// # Errors
     /// [`ReadError`].
-    #[expect(clippy::type_complexity, reason = "an id and bytes, if there is one")]
-    pub fn content(
-        &self,
-        feed: FeedId,
-        seq: Seq,
-    ) -> Result<Option<(MessageId, Zeroizing<Vec<u8>>)>, ReadError> {
-        let found = self.blocks(&feed, seq.position(), 1)?;
+    pub fn content(&self, feed: FeedId, seq: Seq) -> Result<Option<StoredContent>, ReadError> {
+        let to = seq.position().saturating_add(1);
+        let found = self.blocks(&feed, seq.position(), to, 0)?;
         let Some(block) = found.and_then(|(blocks, _)| blocks.first().copied()) else {
             return Ok(None);
         };
@@ -52,15 +48,17 @@ impl StoreReader {
             if record.back(back) == Some(block.record) && first.checked_add(row.into()) == Some(seq)
             {
                 let (header, id) = heads.entry(block.record, row, &passed.place)?;
-                let text = self.text(&header, &id, &passed.place)?;
-                return Ok(Some((header.message, text)));
+                return Ok(Some(StoredContent {
+                    message: header.message,
+                    content: self.text(&header, &id, &passed.place)?,
+                }));
             }
         }
         Ok(None)
     }
 
-    /// Where a message stands whose content was taken: one of them, if there are several with this
-    /// id.
+    /// Where a message stands whose content was taken, dropped since or not: one of them, if there
+    /// are several with this id.
     ///
     /// # Errors
     /// [`ReadError`]; [`ReadError::Indexing`] if it is not known yet whether there is one.
@@ -121,7 +119,7 @@ impl StoreReader {
             page.push(StoredMessage {
                 record,
                 header,
-                content: Some(self.text(&header, &id, &place)?),
+                content: self.text(&header, &id, &place)?,
                 event: (place.event != 0).then(|| EventSeq::new(place.event)),
             });
         }
@@ -168,13 +166,23 @@ impl StoreReader {
         Ok(spaces.collect())
     }
 
+    /// What an entry says; `None`: it was dropped.
     pub(super) fn text(
         &self,
         header: &Header,
         entry: &EntryId,
         place: &Place,
-    ) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-        let (_, sealed) = self.whole(place)?;
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
+        let is_untold = || self.index().is_untold(&header.feed, header.seq);
+        if is_untold() {
+            return Ok(None);
+        }
+        let sealed = match self.whole(place) {
+            Ok((_, sealed)) => sealed,
+            // It may have been dropped meanwhile.
+            Err(ReadError::Damaged { .. }) if is_untold() => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let seal = ContentSeal {
             author: &header.feed.author,
             space: &header.feed.space,
@@ -182,6 +190,7 @@ impl StoreReader {
             entry,
         };
         seal.open(&self.shared.key, &sealed)
+            .map(Some)
             .ok_or_else(|| damaged(place, Damage::Body))
     }
 }

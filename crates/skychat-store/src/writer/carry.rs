@@ -75,12 +75,12 @@ impl StoreWriter {
         let mut group = Stage::new(self.counts, 0);
         let tables = index.rows.iter().filter(|(table, _)| is_secret(**table));
         for (table, rows) in tables {
-            for (key, value) in rows {
+            for (key, row) in rows {
                 if group.records() >= ROWS || group.len() >= BYTES {
                     let next = Stage::new(group.counts(), 0);
                     groups.push(std::mem::replace(&mut group, next));
                 }
-                let (key, value) = (key.clone(), value.clone());
+                let (key, value) = (key.clone(), row.value.clone());
                 group
                     .put(&self.shared.key, &mut self.rng, *table, key, value, 0)
                     .map_err(|_| io::ErrorKind::InvalidData)?;

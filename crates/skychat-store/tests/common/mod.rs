@@ -8,7 +8,7 @@ use skychat_identity::{KeyCache, SecretKey};
 use skychat_proto::entry::{Flags, Kind, Suite};
 use skychat_proto::ids::*;
 use skychat_proto::range::{RangeBuilder, RawRange, Row, RowLabel};
-use skychat_proto::record::{Batch, ContentOf, Record, tables};
+use skychat_proto::record::{Batch, ContentOf, Parts, Record, tables};
 use skychat_seal::StoreKey;
 use skychat_store::*;
 use zeroize::Zeroizing;
@@ -185,6 +185,7 @@ pub fn script() -> Vec<Vec<Batch>> {
                     feed: bob.feed,
                     from: Position::new(0),
                     to: Position::new(2),
+                    parts: Parts::Bodies,
                 },
                 Record::Content {
                     of: ContentOf::Draft {
@@ -238,9 +239,10 @@ pub fn said(reader: &StoreReader, recovered: &Recovered) -> Result<Said, ReadErr
     let history = reader.history(space(), None, usize::MAX)?;
     for stored in &history {
         let header = &stored.header;
-        let (id, text) = reader.content(header.feed, header.seq)?.unwrap();
+        let found = reader.content(header.feed, header.seq)?.unwrap();
+        let id = found.message;
         assert_eq!(id, header.message);
-        assert_eq!(Some(&text), stored.content.as_ref());
+        assert_eq!(found.content, stored.content);
         let found = reader
             .find(header.feed.author, header.feed.space, id)?
             .unwrap();

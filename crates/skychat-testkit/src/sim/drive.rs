@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use skychat_engine::{CloseLink, Input, Output, Payload, Recovered, Tip};
 use skychat_identity::PublicKey;
 use skychat_proto::ids::{BatchId, FeedId, LinkId, MessageId, Moment, SpaceId, Timestamp};
-use skychat_proto::record::tables;
+use skychat_proto::record::{Taken, tables};
 use skychat_store::{MemoryDisk, StoreReader};
 
 use super::memory::Step;
@@ -123,6 +123,7 @@ impl SimNode {
                 }
                 Output::LoadContent { load, feed, seq } => {
                     let content = up.reader.content(feed, seq).ok().flatten();
+                    let content = content.and_then(|found| Some((found.message, found.content?)));
                     up.answers.push_back(Input::LoadedContent { load, content });
                 }
                 Output::LoadFeed { load, feed } => {
@@ -257,9 +258,11 @@ fn taken(
     author: PublicKey,
     space: SpaceId,
     message: MessageId,
-) -> Option<[u8; 32]> {
+) -> Option<Taken> {
     let at = reader.find(author, space, message).ok()??;
-    let (_, stored) = reader.content(at.feed, at.seq).ok()??;
+    let Some(stored) = reader.content(at.feed, at.seq).ok()??.content else {
+        return Some(Taken::Dropped);
+    };
     let (_, content) = tables::split_stored(&stored)?;
-    Some(Sha256::digest(content).into())
+    Some(Taken::Content(Sha256::digest(content).into()))
 }

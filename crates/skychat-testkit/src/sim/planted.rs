@@ -6,7 +6,7 @@ use skychat_engine::Payload;
 use skychat_identity::{PublicKey, Signature};
 use skychat_proto::ids::{BatchId, Position};
 use skychat_proto::range::RawRange;
-use skychat_proto::record::{Batch, Record};
+use skychat_proto::record::{Batch, Parts, Record};
 use skychat_proto::sync::{Ack, Kept, SyncMessage};
 
 /// A mistake that every node of a network makes. All of them are made around the engine: nothing of it is built in.
@@ -95,6 +95,7 @@ pub(super) fn drops(batch: &Batch) -> Option<Batch> {
                 feed: range.feed(),
                 from: range.start().max(Position::new(1)),
                 to: range.end(),
+                parts: Parts::Bodies,
             }),
             _ => None,
         })

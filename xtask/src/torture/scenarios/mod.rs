@@ -4,6 +4,7 @@ mod clones;
 mod copy;
 mod full_disk;
 mod restore;
+mod steady;
 mod wires;
 
 use anyhow::Result;
@@ -24,6 +25,8 @@ pub(crate) enum Scenario {
     Clones,
     /// Single faults of the wires, timed: a vanished peer, a partition, a slow peer.
     Wires,
+    /// Nothing is broken, and nothing may grow: 3,000 messages a second for `--minutes`.
+    Steady,
     /// A control: daemons that keep everything in memory are killed, and have to be rejected.
     Negative,
 }
@@ -37,6 +40,7 @@ impl Scenario {
             Self::Restore => "restore",
             Self::Clones => "clones",
             Self::Wires => "wires",
+            Self::Steady => "steady",
             Self::Negative => "negative",
         }
     }
@@ -49,6 +53,7 @@ impl Scenario {
             Self::Restore => restore::run(plan, record).map(|()| None),
             Self::Clones => clones::run(plan, record).map(|()| None),
             Self::Wires => wires::run(plan, record).map(|()| None),
+            Self::Steady => steady::run(plan, record).map(|()| None),
         }
     }
 }

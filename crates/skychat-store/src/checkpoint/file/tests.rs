@@ -12,7 +12,9 @@ use skychat_proto::ids::TableId;
 
 use super::*;
 use crate::MemoryDisk;
+use crate::index::{RecordId, Row};
 use crate::layout::{Chain, Counts};
+use crate::sweep::Unswept;
 
 const PATH: &str = "checkpoint-9";
 
@@ -33,7 +35,11 @@ fn header() -> SegmentMark {
 }
 
 fn state(size: usize) -> State {
-    let rows = BTreeMap::from([(b"row".to_vec(), Zeroizing::new(vec![5; size]))]);
+    let row = Row {
+        value: Zeroizing::new(vec![5; size]),
+        record: RecordId { group: 7, index: 1 },
+    };
+    let rows = BTreeMap::from([(b"row".to_vec(), row)]);
     State {
         mark: header(),
         feeds: BTreeMap::new(),
@@ -41,6 +47,7 @@ fn state(size: usize) -> State {
         spaces: BTreeMap::new(),
         lives: Vec::new(),
         checkpoints: BTreeMap::new(),
+        unswept: Unswept::new(),
     }
 }
 
@@ -62,7 +69,7 @@ fn found(bytes: &[u8], header: &SegmentMark, key: &StoreKey) -> Option<(State, F
 
 #[test]
 fn what_was_written_is_read() {
-    for size in [0, 1, CHUNK - 13, CHUNK - 12, 3 * CHUNK] {
+    for size in [0, 1, CHUNK - 23, CHUNK - 22, 3 * CHUNK] {
         let state = state(size);
         let (bytes, hash) = written(&state);
         let whole: FileHash = Sha256::digest(&bytes).into();

@@ -8,6 +8,7 @@
 use proptest::prelude::*;
 use skychat_identity::SecretKey;
 use skychat_proto::ids::Stream;
+use skychat_proto::record::Parts;
 
 use super::*;
 use crate::layout::{Chain, Counts};
@@ -53,6 +54,12 @@ fn dropped(n: u8, from: u64, to: u64) -> Vec<u8> {
     out
 }
 
+fn untold(n: u8, from: u64, to: u64) -> Vec<u8> {
+    let mut out = dropped(n, from, to);
+    out[0] = UNTOLD;
+    out
+}
+
 fn conversation(n: u8, messages: u64, group: u64) -> Vec<u8> {
     let mut out = vec![CONVERSATION];
     out.extend_from_slice(&[n; 32]);
@@ -64,7 +71,34 @@ fn conversation(n: u8, messages: u64, group: u64) -> Vec<u8> {
 
 fn row(table: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    put_row(&mut out, TableId::new(table), key, value);
+    let record = RecordId {
+        group: if table < 200 { 100 } else { 0 },
+        index: 0,
+    };
+    put_row(&mut out, TableId::new(table), record, key, value);
+    out
+}
+
+fn dead_row(group: u64, index: u8) -> Vec<u8> {
+    let group = group.to_be_bytes();
+    [&[DEAD_ROW][..], &group, &[0, index]].concat()
+}
+
+fn dead_span(n: u8, from: u64, to: u64, parts: u8) -> Vec<u8> {
+    let mut out = dropped(n, from, to);
+    out[0] = DEAD_SPAN;
+    out.push(parts);
+    out
+}
+
+fn dead(group: u64) -> Vec<u8> {
+    [&[DEAD][..], &group.to_be_bytes()].concat()
+}
+
+/// A row of a record that is not there.
+fn nowhere(table: u8, group: u64) -> Vec<u8> {
+    let mut out = row(table, b"key", b"row");
+    out[2..10].copy_from_slice(&group.to_be_bytes());
     out
 }
 
@@ -83,6 +117,8 @@ fn what_cannot_be_is_refused() {
         dropped(1, 2, 3),
         dropped(1, 4, 6),
         dropped(2, 0, 9),
+        untold(1, 3, 5),
+        untold(3, 1, 2),
         conversation(1, 5, 100),
         life(1, 1),
         life(2, 1),
@@ -91,6 +127,12 @@ fn what_cannot_be_is_refused() {
         row(6, b"bob", b"known"),
         row(6, b"", b""),
         row(127, b"bob", b"known"),
+        dead_row(7, 1),
+        dead_row(100, 0),
+        dead_span(1, 2, 3, 1),
+        dead_span(1, 4, 5, 1),
+        dead_span(1, 3, 9, 2),
+        dead(100),
     ];
     let state = read(&good).unwrap();
     // However often it is written, it is the same.
@@ -104,7 +146,10 @@ fn what_cannot_be_is_refused() {
         (dropped(1, 4, 6), "a span twice"),
         (dropped(1, 6, 7), "a span that joins the one before"),
         (dropped(1, 1, 2), "spans out of order"),
+        (untold(1, 3, 5), "a span of contents twice"),
+        (untold(1, 2, 3), "spans of contents out of order"),
         (dropped(4, 3, 3), "an empty span"),
+        (untold(4, 3, 3), "an empty span of contents"),
         (dropped(4, 3, 2), "a span that ends before it begins"),
         (conversation(1, 5, 100), "a conversation twice"),
         (conversation(2, 0, 100), "a conversation without messages"),
@@ -123,12 +168,30 @@ fn what_cannot_be_is_refused() {
         (row(128, b"a", b"b"), "a secret row"),
         (row(199, b"a", b"b"), "a secret row"),
         (row(6, b"bob", b"again"), "a row twice"),
-        (vec![1, 0, 0, 0, 1, 0, 0, 0, 1], "a generation"),
+        (nowhere(6, 0), "a row of no group"),
+        (nowhere(6, 101), "a row that is still to come"),
+        (nowhere(201, 1), "a checkpoint with a record"),
+        (dead_row(100, 0), "a dead row twice"),
+        (dead_row(99, 0), "dead rows out of order"),
+        (dead_row(101, 0), "a dead row that is still to come"),
+        (dead_span(1, 3, 9, 2), "a dead span twice"),
+        (dead_span(1, 10, 11, 1), "dead spans out of order"),
+        (dead_span(1, 11, 11, 2), "a dead span of nothing"),
+        (dead_span(1, 11, 12, 0), "a dead span of no parts"),
+        (dead_span(1, 11, 12, 4), "a dead span of other parts"),
+        (dead(100), "twice everything"),
+        (vec![1, 0, 0, 0, 1, 0, 0, 0, 1], "type 1"),
         (vec![0], "type 0"),
-        (vec![6], "type 6"),
-        (vec![ROW, 6, 0, 0, 0, 2, 1], "a key that is cut"),
-        (vec![ROW, 6, 0, 0, 0, 1, 1, 0, 0], "a length that is cut"),
-        (vec![ROW, 6, 0xFF, 0xFF, 0xFF, 0xFF], "a key past the end"),
+        (vec![10], "type 10"),
+        (row(6, b"jim", b"row")[..17].to_vec(), "a key that is cut"),
+        (
+            row(6, b"jim", b"row")[..21].to_vec(),
+            "a length that is cut",
+        ),
+        (
+            [&[ROW, 6][..], &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0], &[0xFF; 4]].concat(),
+            "a key past the end",
+        ),
     ];
     for (item, what) in refused {
         let mut items = good.to_vec();
@@ -148,6 +211,7 @@ proptest! {
         spaces in prop::collection::btree_map(any::<u8>(), (1_u64.., 0_u64..100, any::<u16>()), 0..9),
         lives in prop::collection::btree_map(any::<u8>(), 1_u64..=51, 0..9),
         checkpoints in prop::collection::btree_map(0_u32..9, any::<[u8; 32]>(), 0..3),
+        messages_of in 0_u64..=100,
     ) {
         let mut state = State {
             mark: mark(),
@@ -156,7 +220,17 @@ proptest! {
             spaces: BTreeMap::new(),
             lives: Vec::new(),
             checkpoints,
+            unswept: Unswept::new(),
         };
+        for (n, (_, group, index)) in &spaces {
+            let (n, group, index) = (*n, *group, *index);
+            state.unswept.add_row(RecordId { group: group.max(1), index }, 100);
+            let from = Position::new(u64::from(n));
+            let to = from.saturating_add(u64::from(index));
+            let span = Span { feed: feed(n % 3), from, to, parts: Parts::Contents };
+            state.unswept.add_span(&span, 100);
+        }
+        state.unswept.all = (messages_of > 3).then_some(messages_of);
         for (n, head) in tips {
             let hash = EntryId::from_bytes([n; 32]);
             let held = state.feeds.entry(feed(n)).or_insert_with(Feed::new);
@@ -168,13 +242,15 @@ proptest! {
             for (gap, length) in spans {
                 let from = Position::new(at + gap);
                 at += gap + length;
-                held.dropped.push((from, Position::new(at)));
+                held.bodies.push((from, Position::new(at)));
+                held.contents.push((from, Position::new(at)));
             }
         }
         for ((table, key), value) in rows {
             if table != 8 {
                 let rows = state.rows.entry(TableId::new(table)).or_default();
-                rows.insert(key, Zeroizing::new(value));
+                let record = RecordId { group: 1 + messages_of % 100, index: 3 };
+                rows.insert(key, Row { value: Zeroizing::new(value), record });
             }
         }
         for (n, (messages, group, index)) in spaces {
