@@ -13,6 +13,8 @@ mod compare;
 mod feeds;
 mod fork;
 mod have;
+mod missing;
+mod owed;
 mod probe;
 mod serving;
 
@@ -24,7 +26,7 @@ use skychat_proto::ids::{EntryId, FeedId, Incarnation, LinkId, Moment, Position,
 use skychat_proto::limits::GAP_AFTER;
 use skychat_proto::open::WriterKind;
 use skychat_proto::range::RawRange;
-use skychat_proto::record::tables::{self, Event, GapCause};
+use skychat_proto::record::tables::{self, Event};
 use skychat_proto::sync::{Ack, Branch, ForkProof, HoldCause, Kept, Refusal, Scope, SyncMessage};
 
 use crate::Violation;
@@ -623,21 +625,6 @@ impl Replicator {
         let active = self.spaces.values().map(|space| space.active.len()).sum();
         let known = self.feeds.len();
         (known.saturating_add(self.closed.len()), known, active)
-    }
-
-    fn give_up(&mut self, feed: FeedId) {
-        self.missing_since.remove(&feed);
-        let from = self.head_of(&feed);
-        let to = self.wanted.get(&feed).copied().unwrap_or(from);
-        self.feeds.entry(feed).or_default().given_up = true;
-        self.put_feed(&feed);
-        self.out.push_back(Output::Event(Event::Gap {
-            cause: GapCause::Missing,
-            feed,
-            from,
-            to,
-        }));
-        self.dirty.insert(feed.space);
     }
 
     fn on_hold(&mut self, link: LinkId, scope: Scope, cause: HoldCause) {

@@ -1,6 +1,6 @@
 //! Acknowledgements, both ways (ACK).
 
-use skychat_proto::ids::{EntryId, FeedId, LinkId, Position, Seq, SpaceId};
+use skychat_proto::ids::{EntryId, FeedId, LinkId, Position, Seq};
 use skychat_proto::limits::MAX_REFUSALS;
 use skychat_proto::open::WriterKind;
 use skychat_proto::range::RawRange;
@@ -166,49 +166,6 @@ impl Replicator {
     }
 
     // -- theirs, about feeds of ours ------------------------------------------------------------
-
-    /// States the acknowledged position of each of our feeds that is not closed.
-    pub(super) fn state_all_owed(&mut self, link: LinkId, space: SpaceId) {
-        let owed: Vec<FeedId> = self
-            .spaces
-            .get(&space)
-            .into_iter()
-            .flat_map(|state| &state.active)
-            .filter(|id| id.author == self.config.me)
-            .copied()
-            .collect();
-        for id in owed {
-            self.state_one(link, &id);
-        }
-    }
-
-    /// A feed of ours came in, or grew, from outside: its position is stated to everybody linked.
-    pub(super) fn state_owed(&mut self, id: &FeedId) {
-        let links: Vec<LinkId> = self
-            .spaces
-            .get(&id.space)
-            .map(|space| space.links.iter().copied().collect())
-            .unwrap_or_default();
-        for link in links {
-            self.state_one(link, id);
-        }
-    }
-
-    fn state_one(&mut self, link: LinkId, id: &FeedId) {
-        let (Some(side), Some(feed)) = (self.links.get(&link), self.feeds.get(id)) else {
-            return;
-        };
-        if side.kind == WriterKind::OneShot || feed.head.is_start() {
-            return;
-        }
-        let (disk, memory) = feed.acked.get(&side.peer).copied().unwrap_or_default();
-        let acked = if side.kind == WriterKind::Memory {
-            disk.max(memory)
-        } else {
-            disk
-        };
-        self.send(link, SyncMessage::Owed { feed: *id, acked });
-    }
 
     pub(super) fn on_ack(&mut self, link: LinkId, ack: Ack) -> Result<(), Violation> {
         self.window(link, &ack.feed, ack.head);
