@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use skychat_proto::ids::{
     EntryId, EventSeq, FeedId, Incarnation, MessageId, Position, Seq, SpaceId, TableId,
 };
+use skychat_proto::limits::{RANGE_PREFIX_LEN, SIGNATURE_LEN};
 use zeroize::Zeroizing;
 
 pub(crate) use marks::{Mark, Marks, Near, Start};
@@ -71,9 +72,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Bytes of meta and body.
-    pub(crate) const fn size(&self) -> usize {
-        (self.meta as usize).saturating_add(self.body as usize)
+    /// Bytes of rows and bodies, if it is a range.
+    pub(crate) const fn range_size(&self) -> usize {
+        (self.meta as usize)
+            .saturating_sub(RANGE_PREFIX_LEN + SIGNATURE_LEN)
+            .saturating_add(self.body as usize)
     }
 }
 

@@ -298,7 +298,16 @@ impl StoreReader {
             (recent, held.bodies.clone(), older)
         };
         let mut places = Vec::new();
+        // Of those behind the first one, of which it is not known how much is asked for.
         let mut bytes = 0_usize;
+        let mut add = |place: Place| {
+            if !places.is_empty() {
+                bytes = bytes.saturating_add(place.range_size());
+            }
+            places.push(place);
+            bytes > max_bytes
+        };
+        let mut is_full = false;
         if let Some((deep, oldest)) = older {
             let Some(deep) = deep else {
                 return Ok(Some((Vec::new(), dropped)));
@@ -308,23 +317,21 @@ impl StoreReader {
             let mut locator = Locator::new(&self.shared);
             let mut end = from;
             for block in found {
-                let place = locator.find(block.record)?.place;
-                places.push(place);
+                is_full = add(locator.find(block.record)?.place);
                 end = block.end;
-                bytes = bytes.saturating_add(place.size());
-                // The next one would not fit any more.
-                if end >= oldest || bytes > max_bytes {
+                if end >= oldest || is_full {
                     break;
                 }
             }
-            if end < to.min(oldest) && bytes <= max_bytes {
+            if end < to.min(oldest) && !is_full {
                 let error = DeepError("a range is missing".to_owned());
                 return Err(self.shared.lose_deep(&error));
             }
         }
         let mut locator = Locator::new(&self.shared);
         for block in recent {
-            if bytes > max_bytes {
+            // The next one would not fit any more.
+            if is_full {
                 break;
             }
             let generation = self.index().marks.generation(block.place.segment);
@@ -333,8 +340,7 @@ impl StoreReader {
                 true => locator.find(block.place.record)?.place,
                 false => block.place,
             };
-            bytes = bytes.saturating_add(place.size());
-            places.push(place);
+            is_full = add(place);
         }
         Ok(Some((places, dropped)))
     }
