@@ -2,6 +2,9 @@
 
 mod events;
 mod messages;
+mod size;
+
+pub use size::{StoreSize, Usage};
 
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -25,26 +28,6 @@ use crate::walk::{Locator, Passed};
 #[derive(Clone, Debug)]
 pub struct StoreReader {
     shared: Arc<Shared>,
-}
-
-/// How much of the journal is of use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes of journal that are in use.
-    pub total: u64,
-    /// How many of them would be left if all that is dead, and overwritten, were left out; about.
-    pub live: u64,
-}
-
-/// How large a store is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreSize {
-    /// Groups so far: commits.
-    pub groups: u64,
-    /// Records so far.
-    pub records: u64,
-    /// Bytes of journal that are in use.
-    pub bytes: u64,
 }
 
 fn damaged(place: &Place, what: Damage) -> ReadError {
@@ -209,29 +192,6 @@ impl StoreReader {
             .take_while(|(key, _)| key.starts_with(prefix))
             .map(|(key, row)| (key.clone(), row.value.to_vec()))
             .collect())
-    }
-
-    /// How large the store is.
-    pub fn size(&self) -> StoreSize {
-        let index = self.index();
-        StoreSize {
-            groups: index.groups,
-            records: index.records,
-            bytes: index.bytes,
-        }
-    }
-
-    /// How much of the journal is of use.
-    pub fn usage(&self) -> Usage {
-        let index = self.index();
-        let dead = index
-            .dead
-            .values()
-            .fold(0, |sum: u64, dead| sum.saturating_add(*dead));
-        Usage {
-            total: index.bytes,
-            live: index.bytes.saturating_sub(dead),
-        }
     }
 
     /// Whether some of what is older is not found yet: the index is being opened, or made.

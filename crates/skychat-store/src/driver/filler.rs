@@ -18,6 +18,9 @@ use crate::sweep::Sweeper;
 /// How long what is dead waits for a sweep, unless there is much of it.
 const SWEEP_AFTER: Duration = Duration::from_secs(30);
 
+/// How long after a sweep there is none, however much is listed.
+const REST: Duration = Duration::from_secs(1);
+
 /// How long nothing is committed before a segment is rewritten, unless the store is above its cap.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -41,6 +44,7 @@ impl Ahead {
     fn run(self, nudged: &Receiver<()>) {
         // What a crash left is swept at once.
         let mut due = Some(now());
+        let mut rested = now();
         loop {
             let idle = self.rewriter.has_work(self.lane.is_above_cap());
             let idle = idle.then_some(IDLE);
@@ -56,11 +60,13 @@ impl Ahead {
             if heard.is_err() || self.lane.is_above_cap() {
                 self.rewrite();
             }
-            if self.sweeper.is_pressing() || due.is_some_and(|due| due <= now()) {
+            let presses = rested <= now() && self.sweeper.is_pressing();
+            if presses || due.is_some_and(|due| due <= now()) {
                 while self.sweeper.step() {
                     self.keep_ahead();
                 }
                 due = None;
+                rested = now() + REST;
             }
             if due.is_none() && self.sweeper.has_work() {
                 due = Some(now() + SWEEP_AFTER);
