@@ -74,6 +74,11 @@ impl StoreFacts {
         self.reader.is_indexing()
     }
 
+    /// How much of the journal is of use.
+    pub(crate) fn usage(&self) -> skychat_store::Usage {
+        self.reader.usage()
+    }
+
     /// Bytes of the journal.
     pub(crate) fn bytes(&self) -> u64 {
         self.reader.size().bytes
@@ -262,7 +267,21 @@ pub(crate) struct StoreThread {
     ended: CancellationToken,
 }
 
+/// Says to the thread that segments of which little is of use are to be rewritten at once.
+#[derive(Clone)]
+pub(crate) struct Pressure(Arc<WriterHandle>);
+
+impl Pressure {
+    pub(crate) fn above(&self, above: bool) {
+        self.0.above_cap(above);
+    }
+}
+
 impl StoreThread {
+    pub(crate) fn pressure(&self) -> Pressure {
+        Pressure(Arc::clone(&self.handle))
+    }
+
     /// Has everything written that was handed in, and waits for the end of the thread. The data
     /// directory is free then.
     pub(crate) async fn end(&mut self) {

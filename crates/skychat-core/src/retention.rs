@@ -10,7 +10,7 @@ use std::time::Duration;
 use skychat_identity::PublicKey;
 use skychat_proto::limits::MAX_CONTENT;
 
-pub(crate) use sweeper::{Sweeper, Usage};
+pub(crate) use sweeper::{Room, Sweeper};
 
 /// What a node keeps. The default keeps every message, up to 2 GiB in all.
 ///

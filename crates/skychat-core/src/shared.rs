@@ -19,7 +19,7 @@ use crate::events::EventLog;
 use crate::journal::StoreFacts;
 use crate::links::{KeptPeer, Listening, Presence, Services};
 use crate::messages::Messages;
-use crate::retention::Usage;
+use crate::retention::Room;
 use crate::sends::UnderWay;
 use crate::stop::Stopper;
 use crate::waiters::{Asked, Outcome, Waiters, ends};
@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     pub(crate) snapshot: watch::Receiver<Snapshot>,
     pub(crate) store: Arc<StoreFacts>,
     /// How much of it is in use.
-    pub(crate) usage: Arc<Usage>,
+    pub(crate) room: Arc<Room>,
     /// How much of it may be.
     pub(crate) total: u64,
     /// Tasks of handles: sends that were begun.

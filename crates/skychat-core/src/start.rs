@@ -26,7 +26,7 @@ use crate::drive::{Driver, Ports, Snapshot};
 use crate::events::{EventLog, Renderer};
 use crate::links::{KeptPeer, Listening, Presence, Services, inlet, keep};
 use crate::messages::Messages;
-use crate::retention::{Sweeper, Usage};
+use crate::retention::{Room, Sweeper};
 use crate::sends::UnderWay;
 use crate::shared::Shared;
 use crate::stop::{DEFAULT_DEADLINE, Stopper, Supervisor};
@@ -144,7 +144,7 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         });
     }
     let dialling = CancellationToken::new();
-    let usage = Arc::new(Usage::default());
+    let room = Arc::new(Room::default());
     let total = config.retention.total.max(Retention::MIN_TOTAL);
     let sweeper = Sweeper {
         rules: config.retention,
@@ -152,7 +152,8 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         messages: Arc::clone(&messages),
         events: Arc::clone(&events),
         store: Arc::clone(&facts),
-        usage: Arc::clone(&usage),
+        room: Arc::clone(&room),
+        pressure: store_thread.pressure(),
         commands: commands.clone(),
     };
     let shared = Arc::new(Shared {
@@ -177,7 +178,7 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         notices: notices.clone(),
         snapshot: snapshots,
         store: facts,
-        usage: Arc::clone(&usage),
+        room: Arc::clone(&room),
         total,
         tracker: tasks.clone(),
         stopper: Arc::clone(&stopper),

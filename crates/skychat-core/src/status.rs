@@ -52,9 +52,9 @@ pub(crate) fn status(shared: &Shared) -> Status {
                 .as_ref()
                 .map(|path| path.display().to_string()),
             bytes: shared.store.bytes(),
-            used: shared.usage.held(shared.store.bytes()),
+            used: shared.room.held(),
             cap: shared.total,
-            holds_back: shared.usage.is_over(),
+            holds_back: shared.room.is_over(),
             commits: shared.store.commits(),
             last_event: shared.last_event(),
             index_opening: shared.store.is_indexing(),
@@ -73,7 +73,7 @@ fn degraded(shared: &Shared, listening: &[(SocketAddr, bool)]) -> Vec<String> {
     if shared.snapshot.borrow().store_full {
         degraded.push("the disk is full: nothing new is taken until there is room".to_owned());
     }
-    if shared.usage.is_over() {
+    if shared.room.is_over() {
         degraded.push(
             "the store holds as much as it may: nothing new is taken until text was given away"
                 .to_owned(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use common::{LONG, at, from_start, in_memory, key, loopback, next, on_disk, texts_in};
 use skychat_api::{Body, Code, EventKind, Message, Missing};
-use skychat_core::{Draft, Node, PublicKey, Retention, SendError, WaitFor};
+use skychat_core::{Draft, Node, PublicKey, ReadError, Retention, SendError, WaitFor};
 
 /// Text goes as soon as it may.
 fn quick() -> Retention {
@@ -32,8 +32,14 @@ async fn say(node: &Node, to: PublicKey, text: &str) {
 
 /// All messages with a peer, the oldest first.
 async fn history(node: &Node, peer: PublicKey) -> Vec<Message> {
-    let page = node.history(peer, None, 256).await.unwrap();
-    page.messages.into_iter().rev().collect()
+    loop {
+        match node.history(peer, None, 256).await {
+            Ok(page) => return page.messages.into_iter().rev().collect(),
+            // Just after a start.
+            Err(ReadError::Indexing) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// What is there of each message with a peer: its text, or `-` where it was dropped.
@@ -244,6 +250,19 @@ async fn a_total_is_kept_under_a_steady_load() {
     }
     ann.shutdown(LONG).await;
     bob.shutdown(LONG).await;
+    // A restart does not take for in use what was given away before.
+    for (n, dir) in [(1, &ann_dir), (2, &bob_dir)] {
+        let node = on_disk(n, dir.path()).retention(rules.clone());
+        let node = node.spawn().await.unwrap();
+        common::until("it was looked", || node.status().store.used > 0).await;
+        let store = node.status().store;
+        assert!(store.used <= store.cap && !store.holds_back, "{store:?}");
+        let peer = if n == 1 { key(2) } else { key(1) };
+        let kept = texts(&node, peer).await;
+        let kept = kept.iter().filter(|text| *text != "-").count();
+        assert!(kept > 20, "{kept}: not more goes than has to");
+        node.shutdown(LONG).await;
+    }
 }
 
 /// Whether a file below `dir` has these bytes.

@@ -14,8 +14,10 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use skychat_proto::ids::{EventSeq, FeedId, Moment, Position, Seq, SpaceId, Timestamp};
-use skychat_store::RecordId;
+use skychat_proto::ids::{
+    EventSeq, FeedId, Incarnation, Moment, Position, Seq, SpaceId, Timestamp,
+};
+use skychat_store::{RecordId, Usage};
 
 use super::Retention;
 use job::{Conversation, Job, LogWalk};
@@ -24,6 +26,8 @@ use job::{Conversation, Job, LogWalk};
 pub(super) const PAGE: usize = 128;
 /// Times that are remembered within the time to live, and within the time that text lingers.
 const MARKS: u32 = 32;
+/// What was given away is overwritten by then.
+const SWEPT: Duration = Duration::from_secs(60);
 /// Times that are remembered at most, if the clock is put back again and again.
 const MAX_MARKS: usize = 128;
 /// The shortest span between two of them for the time to live.
@@ -85,7 +89,7 @@ pub(super) struct Space {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Passed {
     messages: u64,
-    record: Option<RecordId>,
+    event: EventSeq,
     /// What comes next may not be given away before the log is free up to here.
     blocked: EventSeq,
 }
@@ -120,8 +124,16 @@ pub(super) struct Keeper {
     rules: Retention,
     /// The last event of the log that was passed.
     passed: EventSeq,
-    /// Bytes that were given away, about.
+    /// Bytes of the journal that were given away, about, of so many.
     given: u64,
+    total: u64,
+    /// Those of them that are not overwritten yet.
+    pending: u64,
+    /// What was given away of late.
+    recent: VecDeque<(Moment, u64)>,
+    /// Bytes that are overwritten.
+    dead: u64,
+    now: Moment,
     /// Where the log ended at which time, for the time to live.
     marks: VecDeque<(Timestamp, EventSeq)>,
     marks_changed: bool,
@@ -129,8 +141,9 @@ pub(super) struct Keeper {
     came: VecDeque<(Moment, EventSeq)>,
     /// What may be given away reaches up to this event.
     free: EventSeq,
-    /// The newest event.
+    /// The newest event, and the life that wrote it.
     last: EventSeq,
+    life: Option<Incarnation>,
     spaces: BTreeMap<SpaceId, Passed>,
     /// Entries of ours that were passed and are still owed.
     left: BTreeMap<FeedId, Left>,
@@ -140,27 +153,35 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// As the rows of the journal leave it.
+    /// As the rows of the journal leave it. `life_of`: which life wrote an event. If the events
+    /// are not those that the rows speak of, it begins anew.
     pub(super) fn new(
         rules: Retention,
         rows: &[(Vec<u8>, Vec<u8>)],
+        life_of: impl Fn(EventSeq) -> Option<Incarnation>,
     ) -> Result<Self, skychat_proto::DecodeError> {
         let mut keeper = Keeper {
             rules,
             passed: EventSeq::ZERO,
             given: 0,
+            total: 0,
+            pending: 0,
+            recent: VecDeque::new(),
+            dead: 0,
+            now: Moment::START,
             marks: VecDeque::new(),
             marks_changed: false,
             came: VecDeque::new(),
             free: EventSeq::ZERO,
             last: EventSeq::ZERO,
+            life: None,
             spaces: BTreeMap::new(),
             left: BTreeMap::new(),
             waiting: VecDeque::new(),
             job: None,
             over: false,
         };
-        keeper.restore(rows)?;
+        keeper.restore(rows, life_of)?;
         Ok(keeper)
     }
 
@@ -169,9 +190,39 @@ impl Keeper {
         self.rules.per_peer_cap.is_some() || self.rules.only.is_some()
     }
 
-    /// Bytes that were given away so far, about.
-    pub(super) const fn given(&self) -> u64 {
-        self.given
+    /// Bytes that are in use, about: what was given away here is not, and what the store counts as
+    /// overwritten is not. The store counts more than text, but begins anew with each start, so
+    /// the smaller one of both is nearer.
+    pub(super) fn held(&self, usage: Usage) -> u64 {
+        let live = usage.live.saturating_sub(self.pending);
+        live.min(usage.total.saturating_sub(self.given))
+    }
+
+    /// The journal has so many bytes, of which so many are overwritten. What was given away is
+    /// overwritten within a minute; until then it counts as if it were.
+    fn note_usage(&mut self, now: Moment, usage: Usage) {
+        // Where the journal became smaller, what was given away was left out.
+        let gone = self.total.saturating_sub(usage.total);
+        self.given = self.given.saturating_sub(gone);
+        self.total = usage.total;
+        let dead = usage.total.saturating_sub(usage.live);
+        self.pending = self.pending.saturating_sub(dead.saturating_sub(self.dead));
+        self.dead = dead;
+        let is_old = |at: Moment| now.saturating_since(at) >= SWEPT;
+        while self.recent.front().is_some_and(|(at, _)| is_old(*at)) {
+            self.recent.pop_front();
+        }
+        let recent = self.recent.iter().map(|(_, bytes)| *bytes);
+        self.pending = self.pending.min(recent.fold(0, u64::saturating_add));
+    }
+
+    fn give(&mut self, bytes: u64) {
+        self.given = self.given.saturating_add(bytes);
+        self.pending = self.pending.saturating_add(bytes);
+        match self.recent.back_mut() {
+            Some((at, sum)) if *at == self.now => *sum = sum.saturating_add(bytes),
+            _ => self.recent.push_back((self.now, bytes)),
+        }
     }
 
     /// Whether nothing more is to be taken for now.
@@ -180,17 +231,19 @@ impl Keeper {
     }
 
     /// Time has passed. `last`: the newest event; `read`: up to where every named reader has come;
-    /// `held`: bytes that are in use.
+    /// `usage`: how large the journal is.
     pub(super) fn tick(
         &mut self,
         (now, wall): (Moment, Timestamp),
-        (last, read): (EventSeq, EventSeq),
-        held: u64,
+        (last, life, read): (EventSeq, Option<Incarnation>, EventSeq),
+        usage: Usage,
         spaces: &[Space],
     ) {
         self.note_times(now, wall, last);
         self.free = self.lingered(now).min(read);
-        self.last = last;
+        (self.last, self.life, self.now) = (last, life, now);
+        self.note_usage(now, usage);
+        let held = self.held(usage);
         let room = self.rules.room();
         let (high, low) = (room.saturating_sub(room / 8), room.saturating_sub(room / 4));
         let again = room.saturating_sub(room / 16);
@@ -318,13 +371,14 @@ impl Keeper {
             return step;
         }
         let (from, end) = (left.from, disk.min(left.to));
-        self.given = self.given.saturating_add(left.cut(end));
+        let freed = left.cut(end);
         step.drops.push((feed, from, end));
         // Which of the events they are is not remembered.
         step.newest = Some(self.last);
         if left.from >= left.to {
             self.left.remove(&feed);
         }
+        self.give(freed);
         step.rows.push(self.left_row(&feed));
         step.rows.push(self.log_row());
         step

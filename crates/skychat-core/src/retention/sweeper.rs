@@ -19,22 +19,21 @@ use crate::ReadError;
 use crate::clock::Clock;
 use crate::drive::Command;
 use crate::events::EventLog;
-use crate::journal::StoreFacts;
+use crate::journal::{Pressure, StoreFacts};
 use crate::messages::Messages;
 use crate::read::{blocking, store_failed, unread};
 
 /// What `status` says of the room in the store.
 #[derive(Debug, Default)]
-pub(crate) struct Usage {
-    /// Bytes that were given away, about.
-    given: AtomicU64,
+pub(crate) struct Room {
+    held: AtomicU64,
     over: AtomicBool,
 }
 
-impl Usage {
+impl Room {
     /// Bytes of the journal that are in use, about.
-    pub(crate) fn held(&self, bytes: u64) -> u64 {
-        bytes.saturating_sub(self.given.load(Ordering::Relaxed))
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Nothing new is taken until something was given away.
@@ -50,7 +49,8 @@ pub(crate) struct Sweeper {
     pub(crate) messages: Arc<Messages>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) store: Arc<StoreFacts>,
-    pub(crate) usage: Arc<Usage>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) pressure: Pressure,
     pub(crate) commands: mpsc::Sender<Command>,
 }
 
@@ -70,7 +70,8 @@ impl Sweeper {
                 .reader()
                 .rows(tables::RETENTION, &[])
                 .map_err(unread)?;
-            Keeper::new(rules, &rows).map_err(store_failed)
+            Keeper::new(rules, &rows, |event| messages.reader().life_of(event))
+                .map_err(store_failed)
         });
         let mut keeper = match made.await {
             Ok(keeper) => keeper,
@@ -101,11 +102,16 @@ impl Sweeper {
     async fn round(&self, keeper: &mut Keeper) -> Result<(), Ended> {
         let spaces = self.spaces(keeper).await?;
         let times = (self.clock.now(), self.clock.wall());
-        let held = self.usage.held(self.store.bytes());
+        let usage = self.store.usage();
+        let total = self.rules.total.max(Retention::MIN_TOTAL);
+        self.pressure
+            .above(usage.total > total.saturating_sub(total / 8));
         let was_over = keeper.is_over();
         let last = self.events.last();
-        keeper.tick(times, (last, self.read_by_all(last)), held, &spaces);
-        self.usage.given.store(keeper.given(), Ordering::Relaxed);
+        let life = self.messages.reader().life_of(last);
+        keeper.tick(times, (last, life, self.read_by_all(last)), usage, &spaces);
+        let held = keeper.held(usage);
+        self.room.held.store(held, Ordering::Relaxed);
         let over = keeper.is_over();
         if over != was_over {
             if over {
@@ -116,7 +122,7 @@ impl Sweeper {
             } else {
                 debug!(held, "there is room in the store again");
             }
-            self.usage.over.store(over, Ordering::Relaxed);
+            self.room.over.store(over, Ordering::Relaxed);
             self.command(Command::OverQuota { over }).await?;
         }
         let times = keeper.times();
@@ -139,7 +145,6 @@ impl Sweeper {
                 }
             };
             self.write(step).await?;
-            self.usage.given.store(keeper.given(), Ordering::Relaxed);
         }
         Ok(())
     }

@@ -172,9 +172,18 @@ pub struct KeptRow {
     /// The last event that was passed; what had to stay before it stands in rows of its own.
     #[prost(uint64, tag = "1")]
     pub passed: u64,
-    /// Bytes that were given away so far, about.
+    /// The newest event when this was written …
     #[prost(uint64, tag = "2")]
+    pub last: u64,
+    /// … and the life that wrote it, 8 bytes: in a store that was made anew another event may have that number.
+    #[prost(bytes = "vec", tag = "5")]
+    pub life: Vec<u8>,
+    /// Bytes of the journal that were given away and are not rewritten yet, about …
+    #[prost(uint64, tag = "6")]
     pub given: u64,
+    /// … of so many.
+    #[prost(uint64, tag = "7")]
+    pub total: u64,
     /// Wall times, in milliseconds since 1970, at which the log ended …
     #[prost(uint64, repeated, tag = "3")]
     pub times: Vec<u64>,
@@ -189,12 +198,9 @@ pub struct KeptSpaceRow {
     /// How many messages, the oldest ones, were passed.
     #[prost(uint64, tag = "1")]
     pub passed: u64,
-    /// The record of the last of them: its group …
+    /// The event of the last of them.
     #[prost(uint64, tag = "2")]
-    pub group: u64,
-    /// … and its place there.
-    #[prost(uint32, tag = "3")]
-    pub index: u32,
+    pub event: u64,
 }
 
 /// Entries of ours that were passed while they were still owed.

@@ -34,7 +34,7 @@ pub(super) struct Conversation {
     /// So many are kept.
     keep: u64,
     /// The newest one of those that go, and how many there are.
-    top: Option<RecordId>,
+    top: Option<EventSeq>,
     passed: u64,
     /// The oldest one that may not go yet.
     blocked: EventSeq,
@@ -113,9 +113,9 @@ impl Keeper {
             walk.need = walk.need.saturating_sub(freed);
             self.passed = seen.event;
             let passed = self.spaces.entry(seen.feed.space).or_default();
-            if passed.record.is_none_or(|record| record < seen.record) {
+            if passed.event < seen.event {
                 passed.messages = passed.messages.saturating_add(1);
-                passed.record = Some(seen.record);
+                passed.event = seen.event;
                 spaces.insert(seen.feed.space);
             }
         }
@@ -140,8 +140,8 @@ impl Keeper {
         let bottom = self
             .spaces
             .get(&walk.space)
-            .and_then(|passed| passed.record);
-        let fresh = page.iter().filter(|seen| Some(seen.record) > bottom);
+            .map_or(EventSeq::ZERO, |passed| passed.event);
+        let fresh = page.iter().filter(|seen| seen.event > bottom);
         let fresh: Vec<&Seen> = fresh.collect();
         let skipped = usize::try_from(walk.keep)
             .unwrap_or(usize::MAX)
@@ -159,14 +159,14 @@ impl Keeper {
         for seen in old {
             self.pass(seen, &mut tally);
         }
-        walk.top = walk.top.or(old.last().map(|seen| seen.record));
+        walk.top = walk.top.or(old.last().map(|seen| seen.event));
         walk.passed = walk.passed.saturating_add(old.len() as u64);
         let mut step = self.step(tally);
         let is_last = page.len() < PAGE || fresh.len() < page.len();
         if is_last {
             let passed = self.spaces.entry(walk.space).or_default();
             passed.messages = passed.messages.saturating_add(walk.passed);
-            passed.record = walk.top.or(passed.record);
+            passed.event = walk.top.unwrap_or(passed.event);
             passed.blocked = walk.blocked;
             step.rows.push(self.space_row(&walk.space));
             step.rows.push(self.log_row());
@@ -204,7 +204,7 @@ impl Keeper {
         tally.spans.add(seen);
         tally.newest = tally.newest.max(Some(seen.event));
         if !is_left {
-            self.given = self.given.saturating_add(freed);
+            self.give(freed);
         }
         freed
     }

@@ -2,9 +2,8 @@
 
 use skychat_identity::KeyCache;
 use skychat_proto::DecodeError;
-use skychat_proto::ids::{EventSeq, FeedId, Position, SpaceId, Timestamp};
+use skychat_proto::ids::{EventSeq, FeedId, Incarnation, Position, SpaceId, Timestamp};
 use skychat_proto::record::tables::{self, KeptRow, KeptSpaceRow, LeftRow};
-use skychat_store::RecordId;
 
 use super::{Keeper, Left, Passed};
 
@@ -15,25 +14,28 @@ const LOG: &[u8] = b"log";
 type RowChange = (Vec<u8>, Option<Vec<u8>>);
 
 impl Keeper {
-    pub(super) fn restore(&mut self, rows: &[(Vec<u8>, Vec<u8>)]) -> Result<(), DecodeError> {
+    pub(super) fn restore(
+        &mut self,
+        rows: &[(Vec<u8>, Vec<u8>)],
+        life_of: impl Fn(EventSeq) -> Option<Incarnation>,
+    ) -> Result<(), DecodeError> {
+        let mut is_other = false;
         let mut keys = KeyCache::new();
         for (key, row) in rows {
             if key == LOG {
                 let row: KeptRow = tables::decode_row(row)?;
                 self.passed = EventSeq::new(row.passed);
-                self.given = row.given;
+                (self.given, self.total) = (row.given, row.total);
+                let life = life_of(EventSeq::new(row.last));
+                is_other = row.last > 0 && life != Incarnation::from_slice(&row.life);
                 let times = row.times.iter().copied().map(Timestamp::from_millis);
                 let events = row.events.iter().copied().map(EventSeq::new);
                 self.marks = times.zip(events).collect();
             } else if let Some(space) = SpaceId::from_slice(key) {
                 let row: KeptSpaceRow = tables::decode_row(row)?;
-                let record = RecordId {
-                    group: row.group,
-                    index: u16::try_from(row.index).unwrap_or(u16::MAX),
-                };
                 let passed = Passed {
                     messages: row.passed,
-                    record: (row.passed > 0).then_some(record),
+                    event: EventSeq::new(row.event),
                     blocked: EventSeq::ZERO,
                 };
                 self.spaces.insert(space, passed);
@@ -48,13 +50,25 @@ impl Keeper {
                 self.left.insert(feed, left);
             }
         }
+        if is_other {
+            // Places in feeds are what they were, numbers of events are not.
+            self.passed = EventSeq::ZERO;
+            self.marks.clear();
+            self.spaces.clear();
+        }
         Ok(())
     }
 
     pub(super) fn log_row(&self) -> RowChange {
         let row = KeptRow {
             passed: self.passed.get(),
+            last: self.last.get(),
             given: self.given,
+            total: self.total,
+            life: self
+                .life
+                .map(|life| life.as_bytes().to_vec())
+                .unwrap_or_default(),
             times: self.marks.iter().map(|(at, _)| at.as_millis()).collect(),
             events: self.marks.iter().map(|(_, event)| event.get()).collect(),
         };
@@ -63,11 +77,9 @@ impl Keeper {
 
     pub(super) fn space_row(&self, space: &SpaceId) -> RowChange {
         let passed = self.spaces.get(space).copied().unwrap_or_default();
-        let record = passed.record.unwrap_or(RecordId { group: 0, index: 0 });
         let row = KeptSpaceRow {
             passed: passed.messages,
-            group: record.group,
-            index: record.index.into(),
+            event: passed.event.get(),
         };
         (space.as_bytes().to_vec(), Some(tables::encode_row(&row)))
     }
