@@ -49,7 +49,8 @@ pub struct Retention {
     pub ttl: Option<Duration>,
     /// Peers of whose conversations text is kept; `None`: of everybody's.
     pub only: Option<BTreeSet<PublicKey>>,
-    /// For how long at least text stays, so that whoever reads events sees it.
+    /// For how long at least text stays, so that whoever reads events sees it; a tenth of that when more is in use than
+    /// [`total`](Self::total) leaves room for.
     pub linger: Duration,
     /// How often it is looked whether something is to be given away.
     pub every: Duration,

@@ -24,8 +24,11 @@ use job::{Conversation, Job, LogWalk};
 
 /// Events or messages that are read at once.
 pub(super) const PAGE: usize = 128;
-/// Times that are remembered within the time to live, and within the time that text lingers.
+/// Times that are remembered within the time to live, and within the least time that text lingers.
 const MARKS: u32 = 32;
+/// Into so many parts goes the time that text lingers when there is too much of it: better it goes early than that
+/// nothing new is taken.
+const PRESSED: u32 = 10;
 /// What was given away is overwritten by then.
 const SWEPT: Duration = Duration::from_secs(60);
 /// Times that are remembered at most, if the clock is put back again and again.
@@ -240,13 +243,17 @@ impl Keeper {
         spaces: &[Space],
     ) {
         self.note_times(now, wall, last);
-        self.free = self.lingered(now).min(read);
         (self.last, self.life, self.now) = (last, life, now);
         self.note_usage(now, usage);
         let held = self.held(usage);
         let room = self.rules.room();
         let (high, low) = (room.saturating_sub(room / 8), room.saturating_sub(room / 4));
         let again = room.saturating_sub(room / 16);
+        let linger = match held > high {
+            true => self.rules.linger / PRESSED,
+            false => self.rules.linger,
+        };
+        self.free = self.lingered(now, linger).min(read);
         self.over = held >= if self.over { again } else { room };
         if self.job.is_some() {
             return;
@@ -278,7 +285,7 @@ impl Keeper {
     }
 
     fn note_times(&mut self, now: Moment, wall: Timestamp, last: EventSeq) {
-        let spacing = self.rules.linger / MARKS;
+        let spacing = self.rules.linger / MARKS / PRESSED;
         let is_due = |at: &Moment| now.saturating_since(*at) >= spacing;
         if self.came.back().is_none_or(|(at, _)| is_due(at)) {
             self.came.push_back((now, last));
@@ -300,8 +307,7 @@ impl Keeper {
     }
 
     /// The newest event that came so long ago that whoever reads has seen it.
-    fn lingered(&mut self, now: Moment) -> EventSeq {
-        let linger = self.rules.linger;
+    fn lingered(&mut self, now: Moment, linger: Duration) -> EventSeq {
         let old = |at: Moment| now.saturating_since(at) >= linger;
         while self.came.get(1).is_some_and(|(at, _)| old(*at)) {
             self.came.pop_front();
