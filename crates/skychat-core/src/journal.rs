@@ -16,8 +16,8 @@ use skychat_proto::record::{Batch, Taken};
 use skychat_seal::StoreKey;
 use skychat_store::{
     Done, FileDisk, MAX_TAIL, MemoryDisk, OpenError, OpenOptions, QueueError, ReadError, Receipt,
-    Store, StoreReader, StoreWriter, WriteError, WriterHandle, batch_size, spawn_indexed_writer,
-    spawn_writer,
+    SegmentSizes, Store, StoreReader, StoreWriter, WriteError, WriterHandle, batch_size,
+    spawn_indexed_writer, spawn_writer,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -99,8 +99,10 @@ pub(crate) async fn open(
     owner: PublicKey,
     life: Incarnation,
     seed: [u8; 32],
+    segments: SegmentSizes,
 ) -> Result<Opened, StartError> {
-    let opening = tokio::task::spawn_blocking(move || open_blocking(place, owner, life, seed));
+    let opening =
+        tokio::task::spawn_blocking(move || open_blocking(place, owner, life, seed, segments));
     opening.await.map_err(|error| StartError::System {
         what: "a thread to open the store on",
         source: std::io::Error::other(error),
@@ -112,6 +114,7 @@ fn open_blocking(
     owner: PublicKey,
     life: Incarnation,
     seed: [u8; 32],
+    segments: SegmentSizes,
 ) -> Result<Opened, StartError> {
     let (dir, memory) = match place {
         Place::Memory => (None, MemoryDisk::new()),
@@ -126,12 +129,17 @@ fn open_blocking(
     let opened = match &dir {
         None => {
             let key = StoreKey::generate(&mut UnwrapErr(SysRng));
-            Store::open(memory, OpenOptions::new(owner, key, life, seed))
+            let options = OpenOptions {
+                segments,
+                ..OpenOptions::new(owner, key, life, seed)
+            };
+            Store::open(memory, options)
         }
         Some(dir) => {
             let key = dir.store_key().map_err(StartError::StoreKey)?;
             let options = OpenOptions {
                 tail: Some(MAX_TAIL),
+                segments,
                 ..OpenOptions::new(owner, key, life, seed)
             };
             Store::open(FileDisk::new(dir.path()), options)

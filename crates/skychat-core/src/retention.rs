@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use skychat_identity::PublicKey;
 use skychat_proto::limits::MAX_CONTENT;
+use skychat_store::SegmentSizes;
 
 pub(crate) use sweeper::{Room, Sweeper};
 
@@ -87,6 +88,18 @@ impl Retention {
             self.per_peer_cap.map(NonZeroU64::get)
         } else {
             Some(0)
+        }
+    }
+
+    /// How large segments of the journal are: what is dead is left out of whole ones, so there are
+    /// some within the total.
+    pub(crate) fn segments(&self) -> SegmentSizes {
+        let sizes = SegmentSizes::default();
+        let share = self.total.max(Self::MIN_TOTAL) / 16;
+        let share = u32::try_from(share).unwrap_or(u32::MAX);
+        SegmentSizes {
+            largest: share.clamp(sizes.first, sizes.largest),
+            ..sizes
         }
     }
 

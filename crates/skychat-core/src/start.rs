@@ -61,7 +61,14 @@ pub(crate) async fn start_as(builder: NodeBuilder, writer: WriterKind) -> Result
         facts,
         last_event,
         dir,
-    } = journal::open(place, own, incarnation, random()?).await?;
+    } = journal::open(
+        place,
+        own,
+        incarnation,
+        random()?,
+        config.retention.segments(),
+    )
+    .await?;
 
     // The engine signs with one copy of the identity, links prove themselves with the other.
     let for_links = Arc::new(SecretKey::from_seed(*identity.expose_bytes()));

@@ -193,15 +193,24 @@ impl Walk {
         {
             return Ok(Some(self.window.slice(at..end)));
         }
-        let left = usize::try_from(self.length.saturating_sub(from)).unwrap_or(usize::MAX);
-        if left < length {
-            return Ok(None);
-        }
-        let mut window = vec![0; length.max(WINDOW).min(left)];
-        self.shared
-            .disk
-            .read_at(&segment_path(self.segment), from, &mut window)
-            .map_err(disk_error(self.segment, from))?;
+        let path = segment_path(self.segment);
+        let window = loop {
+            let left = usize::try_from(self.length.saturating_sub(from)).unwrap_or(usize::MAX);
+            if left < length {
+                return Ok(None);
+            }
+            let mut window = vec![0; length.max(WINDOW).min(left)];
+            let disk = &self.shared.disk;
+            let Err(error) = disk.read_at(&path, from, &mut window) else {
+                break window;
+            };
+            // A segment that became full meanwhile was cut behind its end.
+            let now = disk.len(&path).map_err(disk_error(self.segment, from))?;
+            if now >= self.length {
+                return Err(disk_error(self.segment, from)(error));
+            }
+            self.length = now;
+        };
         self.window = window.into();
         self.window_at = from;
         Ok(Some(self.window.slice(..length)))
