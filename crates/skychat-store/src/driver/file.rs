@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::Disk;
+use crate::layout::JOURNAL;
 
-/// Files that are kept open.
-const MAX_OPEN: usize = 64;
+/// Files that are kept open. Beyond it the oldest segment is closed.
+const MAX_OPEN: usize = 16;
 
 /// A directory of the file system. Files are readable by their owner only. Syncing is
 /// `fdatasync`.
@@ -46,7 +47,10 @@ impl FileDisk {
         let file = Arc::new(file);
         let mut open = self.open();
         if open.len() >= MAX_OPEN {
-            open.pop_first();
+            let oldest = open.keys().find(|path| path.starts_with(JOURNAL));
+            if let Some(oldest) = oldest.or(open.keys().next()).cloned() {
+                open.remove(&oldest);
+            }
         }
         open.insert(path.to_owned(), Arc::clone(&file));
         file
