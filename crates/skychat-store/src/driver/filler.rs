@@ -21,6 +21,9 @@ const SWEEP_AFTER: Duration = Duration::from_secs(30);
 /// How long after a sweep there is none, however much is listed.
 const REST: Duration = Duration::from_secs(1);
 
+/// The same while the store is above its cap.
+const SWEEP_SOON: Duration = Duration::from_secs(5);
+
 /// How long nothing is committed before a segment is rewritten, unless the store is above its cap.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -59,6 +62,10 @@ impl Ahead {
             self.keep_ahead();
             if heard.is_err() || self.lane.is_above_cap() {
                 self.rewrite();
+            }
+            if self.lane.is_above_cap() {
+                // What is overwritten can be left out.
+                due = due.map(|due| due.min(now() + SWEEP_SOON));
             }
             let presses = rested <= now() && self.sweeper.is_pressing();
             if presses || due.is_some_and(|due| due <= now()) {
