@@ -333,6 +333,8 @@ impl Judge {
             }
             // An earlier life of the author is late; what it said is marked when it comes.
             "unavailable" => self.advance(line)?,
+            // What the one it is a copy of has acknowledged was given away (JRN-3).
+            "dropped" if self.is_copy(line)? => self.advance(line)?,
             other => {
                 if line.optional("cursor").is_some() {
                     self.advance(line)?;
@@ -347,6 +349,11 @@ impl Judge {
         }
         self.verdict.totals.gaps = self.verdict.totals.gaps.saturating_add(1);
         Ok(())
+    }
+
+    fn is_copy(&mut self, line: &Line) -> Result<bool, String> {
+        let node = self.nodes.number(line.text("where")?);
+        Ok(self.copies.contains_key(&node))
     }
 
     fn pair(&mut self, line: &Line) -> Result<(usize, usize), String> {

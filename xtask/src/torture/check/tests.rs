@@ -209,6 +209,19 @@ fn a_gap_that_nothing_explains_is_rejected() {
 }
 
 #[test]
+fn a_gap_of_what_was_given_away_is_for_copies_only() {
+    let mut doctored = lines();
+    let gap = r#"{"op":"gap","consumer":"b/1","where":"b","cause":"dropped"}"#;
+    let place = at(&doctored, &["seen", "m3"]);
+    doctored.insert(place, gap.to_owned());
+    let said = sentence(doctored.clone(), Kind::Stream);
+    assert!(said.contains("explains: dropped"), "{said}");
+    doctored.insert(1, r#"{"op":"copy","node":"b","of":"d"}"#.to_owned());
+    let said = judged(doctored).to_string();
+    assert!(!said.contains("explains: dropped"), "{said}");
+}
+
+#[test]
 fn a_start_that_is_too_slow_is_named() {
     let said = sentence(changed(&["\"ms\":90"], "90", "2001"), Kind::Start);
     assert_eq!(said, "b was ready after 2001 ms, not 2000");
