@@ -1,9 +1,13 @@
-//! Shared pieces of the benchmarks.
+//! Shared pieces of the benchmarks: samples taken in turn, and the tables and files of figures they
+//! end in.
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "for benchmarks: they print, and read the clock"
+)]
 
-/// Memory of this process that is in use now, in KiB: `VmRSS`, 0 where the system does not say.
-pub fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.unwrap_or(0)
-}
+mod report;
+mod sample;
+
+pub use report::{Better, Bound, Report, Row, Section, VERSION};
+pub use sample::{Cores, in_turn, median, resident_kib, seconds_each};

@@ -292,6 +292,12 @@ impl StoreReader {
             }
             let recent = index.tail.blocks(feed, from, to);
             let oldest = recent.first().map_or(held.tip.head, |block| block.start);
+            // No segment is rewritten while somebody reads.
+            let moved = |place: &Place| index.marks.generation(place.segment) != place.generation;
+            let recent = recent
+                .into_iter()
+                .map(|block| (block.place, moved(&block.place)));
+            let recent: Vec<(Place, bool)> = recent.collect();
             let older = (oldest > from)
                 .then(|| self.shared.deep(&index).map(|deep| (deep, oldest)))
                 .transpose()?;
@@ -329,16 +335,14 @@ impl StoreReader {
             }
         }
         let mut locator = Locator::new(&self.shared);
-        for block in recent {
+        for (place, moved) in recent {
             // The next one would not fit any more.
             if is_full {
                 break;
             }
-            let generation = self.index().marks.generation(block.place.segment);
-            let moved = generation != block.place.generation;
             let place = match moved {
-                true => locator.find(block.place.record)?.place,
-                false => block.place,
+                true => locator.find(place.record)?.place,
+                false => place,
             };
             is_full = add(place);
         }
