@@ -234,6 +234,8 @@ impl SegmentRewriter {
         while work.copy.at() < work.old_end {
             work.copy.group(&self.shared, work.old_end)?;
             if work.copy.at().saturating_sub(from) >= STEP {
+                // A part at a time: commits are not to wait for all of it.
+                self.shared.disk.sync(&rewritten_path(work.start.segment))?;
                 return Ok(true);
             }
         }

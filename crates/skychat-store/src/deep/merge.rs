@@ -14,6 +14,8 @@ pub(crate) const RUN: u64 = 4 * 1024;
 const FAN: usize = 8;
 /// Items under one key.
 const CHUNK: usize = 64;
+/// Keys that are read at once: what lies side by side is fetched together.
+const READ: usize = 16;
 
 /// Writes a run, item by item in order.
 #[derive(Debug)]
@@ -58,11 +60,11 @@ impl RunWriter {
     }
 }
 
-/// Reads a run, a chunk at a time.
+/// Reads a run, some chunks at a time.
 #[derive(Debug)]
 pub(crate) struct RunReader {
     run: Run,
-    chunk: VecDeque<Item>,
+    chunks: VecDeque<Item>,
     /// Behind the chunk that was read last; `None`: there are no more.
     next: Option<Vec<u8>>,
 }
@@ -71,30 +73,34 @@ impl RunReader {
     pub(crate) fn new(run: Run) -> Self {
         RunReader {
             run,
-            chunk: VecDeque::new(),
+            chunks: VecDeque::new(),
             next: Some(run.chunk_keys().0),
         }
     }
 
     fn peek(&mut self, index: &dyn KeyValuesMut) -> Result<Option<Item>, DeepError> {
-        if self.chunk.is_empty()
+        if self.chunks.is_empty()
             && let Some(from) = self.next.take()
         {
             let (_, end) = self.run.chunk_keys();
+            let mut left = READ;
             index.scan(&from, &end, false, &mut |key, value| {
-                self.chunk.extend(items(value));
-                let mut behind = key.to_vec();
-                behind.push(0);
-                self.next = Some(behind);
-                false
+                self.chunks.extend(items(value));
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    let mut behind = key.to_vec();
+                    behind.push(0);
+                    self.next = Some(behind);
+                }
+                left > 0
             })?;
         }
-        Ok(self.chunk.front().copied())
+        Ok(self.chunks.front().copied())
     }
 
     pub(crate) fn next(&mut self, index: &dyn KeyValuesMut) -> Result<Option<Item>, DeepError> {
         self.peek(index)?;
-        Ok(self.chunk.pop_front())
+        Ok(self.chunks.pop_front())
     }
 }
 

@@ -24,8 +24,12 @@ const REST: Duration = Duration::from_secs(1);
 /// The same while the store is above its cap.
 const SWEEP_SOON: Duration = Duration::from_secs(5);
 
-/// How long nothing is committed before a segment is rewritten, unless the store is above its cap.
+/// How long nothing is committed before a segment is rewritten at once.
 const IDLE: Duration = Duration::from_secs(2);
+
+/// How often a part of a segment is rewritten while something is committed, unless the store is
+/// above its cap: about 10 MiB a second.
+const PACE: Duration = Duration::from_millis(100);
 
 /// The thread that readies the next segment, makes checkpoints, sweeps, and rewrites segments.
 pub(super) struct FillerThread {
@@ -45,43 +49,52 @@ pub(super) struct Ahead {
 
 impl Ahead {
     fn run(self, nudged: &Receiver<()>) {
-        // What a crash left is swept at once.
-        let mut due = Some(now());
-        let mut rested = now();
+        let mut agenda = Agenda::new();
         loop {
-            let idle = self.rewriter.has_work(self.lane.is_above_cap());
-            let idle = idle.then_some(IDLE);
-            let left = due.map(|due: Instant| due.saturating_duration_since(now()));
-            let heard = match left.into_iter().chain(idle).min() {
-                Some(wait) => nudged.recv_timeout(wait),
-                None => nudged.recv().map_err(RecvTimeoutError::from),
-            };
-            if heard == Err(RecvTimeoutError::Disconnected) {
-                break;
+            match agenda.wait(nudged) {
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) => agenda.heard = now(),
             }
-            self.keep_ahead();
-            if heard.is_err() || self.lane.is_above_cap() {
-                self.rewrite();
-            }
-            if self.lane.is_above_cap() {
+            self.work(&mut agenda);
+        }
+        // A sweep that was under way is ended, and there is one more of what came since.
+        self.rewriter.give_up();
+        while self.sweeper.step() {}
+        while self.sweeper.step() {}
+    }
+
+    /// Does what is due.
+    fn work(&self, agenda: &mut Agenda) {
+        self.keep_ahead();
+        let quiet = agenda.is_quiet();
+        let urgent = self.lane.is_above_cap();
+        // One that copies a segment is not to miss what is overwritten meanwhile.
+        if agenda.rewriting != Rewriting::UnderWay {
+            if urgent {
                 // What is overwritten can be left out.
-                due = due.map(|due| due.min(now() + SWEEP_SOON));
+                agenda.sweep = agenda.sweep.map(|due| due.min(now() + SWEEP_SOON));
             }
-            let presses = rested <= now() && self.sweeper.is_pressing();
-            if presses || due.is_some_and(|due| due <= now()) {
+            let presses = agenda.rested <= now() && self.sweeper.is_pressing();
+            if presses || agenda.sweep.is_some_and(|due| due <= now()) {
                 while self.sweeper.step() {
                     self.keep_ahead();
                 }
-                due = None;
-                rested = now() + REST;
-            }
-            if due.is_none() && self.sweeper.has_work() {
-                due = Some(now() + SWEEP_AFTER);
+                agenda.sweep = None;
+                agenda.rested = now() + REST;
+                agenda.rewrite = now();
             }
         }
-        // One that was under way is ended, and there is one more of what came since.
-        while self.sweeper.step() {}
-        while self.sweeper.step() {}
+        if urgent || quiet {
+            self.rewrite();
+        }
+        if quiet || agenda.rewrite <= now() {
+            agenda.rewriting = self.rewrite_part(urgent);
+            agenda.rewrite = now() + PACE;
+        }
+        if agenda.sweep.is_none() && self.sweeper.has_work() {
+            agenda.sweep = Some(now() + SWEEP_AFTER);
+        }
     }
 
     /// Rewrites one segment; if the store is above its cap, all that are worth it.
@@ -103,11 +116,81 @@ impl Ahead {
         }
     }
 
+    /// Rewrites a part of a segment.
+    fn rewrite_part(&self, urgent: bool) -> Rewriting {
+        if self.rewriter.step(urgent) {
+            Rewriting::UnderWay
+        } else if self.rewriter.has_work(urgent) {
+            Rewriting::Worthwhile
+        } else {
+            Rewriting::Nothing
+        }
+    }
+
     fn keep_ahead(&self) {
         if self.maker.step() {
             self.lane.wake();
         }
         while self.filler.step() {}
+    }
+}
+
+/// Whether there is something to be rewritten, as far as it is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rewriting {
+    Nothing,
+    Worthwhile,
+    UnderWay,
+}
+
+/// When there is something to do.
+struct Agenda {
+    /// When something was committed last.
+    heard: Instant,
+    /// The next sweep.
+    sweep: Option<Instant>,
+    /// No sweep before, however much is listed.
+    rested: Instant,
+    /// The next part of a rewriting.
+    rewrite: Instant,
+    rewriting: Rewriting,
+}
+
+impl Agenda {
+    fn new() -> Self {
+        let now = now();
+        Agenda {
+            heard: now,
+            // What a crash left is swept at once.
+            sweep: Some(now),
+            rested: now,
+            rewrite: now,
+            rewriting: Rewriting::Nothing,
+        }
+    }
+
+    /// Whether nothing was committed for a while.
+    fn is_quiet(&self) -> bool {
+        let enough = match self.rewriting {
+            Rewriting::UnderWay => PACE,
+            _ => IDLE,
+        };
+        self.heard.elapsed() >= enough
+    }
+
+    /// Waits for a word that something was committed, or until there is something to do.
+    fn wait(&self, nudged: &Receiver<()>) -> Result<(), RecvTimeoutError> {
+        let rewrite = match self.rewriting {
+            // A sweep waits for it.
+            Rewriting::UnderWay => return nudged.recv_timeout(PACE),
+            Rewriting::Worthwhile => Some(IDLE),
+            Rewriting::Nothing => None,
+        };
+        let sweep = self.sweep.map(|due| due.saturating_duration_since(now()));
+        match sweep.into_iter().chain(rewrite).min() {
+            Some(wait) => nudged.recv_timeout(wait),
+            None => nudged.recv().map_err(RecvTimeoutError::from),
+        }
     }
 }
 

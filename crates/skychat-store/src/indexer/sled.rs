@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::deep::{DeepError, GoOn, KeyValues, KeyValuesMut};
 
 /// Bytes of the tree that sled keeps in memory, about.
-const CACHE: u64 = 16 * 1024 * 1024;
+const CACHE: u64 = 8 * 1024 * 1024;
 
 /// A tree of sled.
 pub(super) struct SledIndex(sled::Db);
