@@ -4,14 +4,12 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `m` ‖ run ‖ tag of (author, space, message) ‖ record | from there on: up to 64 times tag ‖ record |
-//! | `r` ‖ run | how many items it has: u64 |
 //! | `b` ‖ tag of a feed ‖ position u64 | ranges from there on: up to 64 times end u64 ‖ record |
 //! | `t` ‖ tag of a space ‖ record | its messages from there on: up to 64 records |
 //!
 //! A tag is the first 16 bytes of a SHA-256; what it leads to is compared with the journal. A
-//! record is group u64 ‖ number in it u16, so that segments may be rewritten. A run is last group
-//! u64 ‖ group before the first u64.
+//! record is group u64 ‖ number in it u16, so that segments may be rewritten. Message ids stand in
+//! runs, which are files of their own.
 
 #[cfg(feature = "sled")]
 mod follow;
@@ -28,9 +26,12 @@ use skychat_identity::PublicKey;
 use skychat_proto::ids::{FeedId, MessageId, Position, SpaceId};
 
 #[cfg(feature = "sled")]
-pub(crate) use follow::{FollowError, Follower, KeyValuesMut};
+pub(crate) use follow::{DeepIndexMut, FollowError, Follower};
 #[cfg(feature = "sled")]
 pub(crate) use mark::IndexMark;
+#[cfg(feature = "sled")]
+pub(crate) use runs::{CHUNK, CHUNK_BYTES};
+pub(crate) use runs::{Item, Run};
 
 use crate::index::RecordId;
 
@@ -42,8 +43,8 @@ pub(crate) struct DeepError(pub(crate) String);
 /// Whether to go on.
 pub(crate) type GoOn = bool;
 
-/// Sorted keys and values on disk.
-pub(crate) trait KeyValues: Send + Sync + std::fmt::Debug {
+/// Sorted keys and values on disk, and runs of message ids.
+pub(crate) trait DeepIndex: Send + Sync + std::fmt::Debug {
     /// Keys from `from` to `to`, both included, in order or the other way round, for as long as
     /// `each` says so.
     fn scan(
@@ -53,12 +54,21 @@ pub(crate) trait KeyValues: Send + Sync + std::fmt::Debug {
         backwards: bool,
         each: &mut dyn FnMut(&[u8], &[u8]) -> GoOn,
     ) -> Result<(), DeepError>;
+
+    /// The runs that are whole, in the order of their groups.
+    fn runs(&self) -> Vec<Run>;
+
+    /// The items of a chunk of a run, in order and not none; `None`: there is no such run any more.
+    fn chunk(&self, run: Run, at: u64) -> Result<Option<Vec<Item>>, DeepError>;
 }
 
 pub(crate) const RECORD_BYTES: usize = 10;
 pub(crate) const BLOCK_BYTES: usize = 18;
 pub(crate) const TAG: usize = 16;
 
+/// Of the hashes that are summed up; ids are in no tree.
+#[cfg(feature = "sled")]
+pub(crate) const MESSAGES: u8 = b'm';
 pub(crate) const BLOCKS: u8 = b'b';
 pub(crate) const PAGES: u8 = b't';
 
@@ -134,7 +144,7 @@ fn block_of(bytes: &[u8]) -> Option<OldBlock> {
 
 /// Ranges of a feed that entries from `from` to `to` are in.
 pub(crate) fn blocks(
-    index: &dyn KeyValues,
+    index: &dyn DeepIndex,
     feed: &FeedId,
     from: Position,
     to: Position,
@@ -161,7 +171,7 @@ pub(crate) fn blocks(
 
 /// The newest messages of a space before a record, at most `most`, the newest first.
 pub(crate) fn page(
-    index: &dyn KeyValues,
+    index: &dyn DeepIndex,
     space: &SpaceId,
     before: Option<RecordId>,
     most: usize,
@@ -184,7 +194,7 @@ pub(crate) fn page(
 
 /// The record of the content that was taken under an id.
 pub(crate) fn message(
-    index: &dyn KeyValues,
+    index: &dyn DeepIndex,
     author: &PublicKey,
     space: &SpaceId,
     message: &MessageId,

@@ -1,5 +1,6 @@
 //! The thread that enters the journal into the index on disk.
 
+mod runs;
 mod sled;
 
 use std::fs;
@@ -15,7 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use self::sled::SledIndex;
 use crate::ballast::MARGIN;
-use crate::deep::{DeepError, FollowError, Follower, IndexMark, KeyValues, KeyValuesMut};
+use crate::deep::{DeepError, DeepIndex, DeepIndexMut, FollowError, Follower, IndexMark};
 use crate::driver::now;
 use crate::error::ReadError;
 use crate::shared::Shared;
@@ -146,7 +147,7 @@ impl Indexer {
     fn follow(&self) -> Result<(), FollowError> {
         let began = now();
         let (values, mut follower) = self.open()?;
-        let readers: Arc<dyn KeyValues> = values.clone();
+        let readers: Arc<dyn DeepIndex> = values.clone();
         let mut marked = follower.mark();
         let mut marked_at = now();
         let mut whole = false;
@@ -203,7 +204,7 @@ impl Indexer {
         }
     }
 
-    fn indexed(&self, readers: &Arc<dyn KeyValues>, group: u64) {
+    fn indexed(&self, readers: &Arc<dyn DeepIndex>, group: u64) {
         self.shared.indexed(readers, group);
         while self.shared.forget(group) {
             thread::yield_now();
@@ -212,12 +213,11 @@ impl Indexer {
 
     /// What there is, if it is whole and of this journal; else an empty one.
     fn open(&self) -> Result<(Arc<SledIndex>, Follower), FollowError> {
-        let tree = self.dir.join("sled");
         let mark = fs::read(self.mark_path()).ok();
         let mark = mark.as_deref().and_then(IndexMark::decode);
         let mark = mark.filter(|mark| mark.store == self.shared.store);
         if let Some(mark) = mark {
-            let resumed = SledIndex::open(&tree).map_err(FollowError::from);
+            let resumed = SledIndex::open(&self.dir).map_err(FollowError::from);
             let resumed = resumed.and_then(|values| {
                 let follower = Follower::resume(&values, &self.shared, mark)?;
                 Ok((values, follower))
@@ -230,7 +230,7 @@ impl Indexer {
         }
         remove(&self.dir).map_err(disk_error)?;
         fs::create_dir_all(&self.dir).map_err(disk_error)?;
-        let values = SledIndex::open(&tree)?;
+        let values = SledIndex::open(&self.dir)?;
         debug!("an empty index");
         Ok((Arc::new(values), Follower::new(self.shared.store)))
     }
@@ -240,7 +240,7 @@ impl Indexer {
     }
 
     /// Writes the mark, once what it speaks of was handed to the system.
-    fn keep(&self, values: &dyn KeyValuesMut, mark: &IndexMark) -> Result<(), FollowError> {
+    fn keep(&self, values: &dyn DeepIndexMut, mark: &IndexMark) -> Result<(), FollowError> {
         values.flush()?;
         let new = self.dir.join("mark.new");
         let write = || {

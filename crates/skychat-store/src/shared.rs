@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::ahead::Ahead;
 use crate::checkpoint::Checkpoints;
-use crate::deep::{DeepError, KeyValues};
+use crate::deep::{DeepError, DeepIndex};
 use crate::disk::Disk;
 use crate::error::{Damage, ReadError};
 use crate::index::Index;
@@ -22,7 +22,7 @@ const FORGET: usize = 128;
 /// The index on disk, as far as it goes.
 #[derive(Clone, Debug)]
 struct Deep {
-    values: Arc<dyn KeyValues>,
+    values: Arc<dyn DeepIndex>,
     /// The last group that is in it.
     group: u64,
 }
@@ -93,7 +93,7 @@ impl Shared {
     }
 
     /// Where to look for what the tail of `index` does not have; `None`: the tail has all there is.
-    pub(crate) fn deep(&self, index: &Index) -> Result<Option<Arc<dyn KeyValues>>, ReadError> {
+    pub(crate) fn deep(&self, index: &Index) -> Result<Option<Arc<dyn DeepIndex>>, ReadError> {
         let from = index.tail.from();
         if from <= 1 {
             return Ok(None);
@@ -142,7 +142,7 @@ impl Shared {
     }
 
     /// The index on disk goes up to this group.
-    pub(crate) fn indexed(&self, values: &Arc<dyn KeyValues>, group: u64) {
+    pub(crate) fn indexed(&self, values: &Arc<dyn DeepIndex>, group: u64) {
         let deep = Deep {
             values: Arc::clone(values),
             group,

@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 use skychat_identity::KeyCache;
 use skychat_proto::range::RawRange;
 
-use super::merge::{Merge, RUN, RunWriter, read, remove};
+use super::merge::{Merge, RUN, RunWriter, read};
 use super::resume::{count, runs_up_to};
-use super::runs::{Item, MESSAGES, Run};
+use super::runs::{Item, Run};
 use super::{
-    BLOCK_BYTES, BLOCKS, DeepError, IndexMark, KeyValues, OldBlock, PAGES, RECORD_BYTES, Tag,
-    feed_tag, key, message_tag, record_bytes, space_tag,
+    BLOCK_BYTES, BLOCKS, DeepError, DeepIndex, IndexMark, MESSAGES, OldBlock, PAGES, RECORD_BYTES,
+    Tag, feed_tag, key, message_tag, record_bytes, space_tag,
 };
 use crate::error::ReadError;
 use crate::index::RecordId;
@@ -31,7 +31,7 @@ const OPEN_CHUNKS: usize = 1024;
 const CHUNK: usize = 64;
 
 /// An index that can be written. Durability is not asked of it.
-pub(crate) trait KeyValuesMut: KeyValues {
+pub(crate) trait DeepIndexMut: DeepIndex {
     /// Sets a value.
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError>;
 
@@ -40,6 +40,16 @@ pub(crate) trait KeyValuesMut: KeyValues {
 
     /// Hands what was set to the system.
     fn flush(&self) -> Result<(), DeepError>;
+
+    /// Writes the chunk `at` of a run, the first or the one behind the last. The run is not there
+    /// before it is finished.
+    fn append_chunk(&self, run: Run, at: u64, chunk: &[u8]) -> Result<(), DeepError>;
+
+    /// From now on a run is there.
+    fn finish_run(&self, run: Run) -> Result<(), DeepError>;
+
+    /// Takes a run away.
+    fn remove_run(&self, run: Run) -> Result<(), DeepError>;
 }
 
 /// Why the index does not follow.
@@ -123,7 +133,7 @@ impl Follower {
     /// Goes on from a mark, if the index is what it says and the journal is the one it was made
     /// from. What is behind the mark is taken away: it is entered again.
     pub(crate) fn resume(
-        index: &dyn KeyValuesMut,
+        index: &dyn DeepIndexMut,
         shared: &Arc<Shared>,
         mark: IndexMark,
     ) -> Result<Self, FollowError> {
@@ -146,7 +156,7 @@ impl Follower {
     /// more. They are not there before they are written. After an error the index is of no more use.
     pub(crate) fn step(
         &mut self,
-        index: &dyn KeyValuesMut,
+        index: &dyn DeepIndexMut,
         shared: &Arc<Shared>,
         records: usize,
     ) -> Result<bool, FollowError> {
@@ -213,7 +223,7 @@ impl Follower {
     }
 
     /// Writes what was entered.
-    pub(crate) fn flush(&mut self, index: &dyn KeyValuesMut) -> Result<(), DeepError> {
+    pub(crate) fn flush(&mut self, index: &dyn DeepIndexMut) -> Result<(), DeepError> {
         self.write(index)?;
         if !self.fresh.is_empty() {
             self.write_run(index)?;
@@ -222,7 +232,7 @@ impl Follower {
         Ok(())
     }
 
-    fn write_run(&mut self, index: &dyn KeyValuesMut) -> Result<(), DeepError> {
+    fn write_run(&mut self, index: &dyn DeepIndexMut) -> Result<(), DeepError> {
         // One that is small is written again with the new ones.
         let small = self.runs.pop_if(|run| run.items < RUN);
         let mut from = self.runs.last().map_or(0, |run| run.to);
@@ -235,38 +245,39 @@ impl Follower {
         for item in self.fresh.drain(..) {
             run.push(index, item)?;
         }
-        self.runs.push(run.finish(index)?);
-        small.map_or(Ok(()), |small| remove(index, small))
+        self.runs.extend(run.finish(index)?);
+        small.map_or(Ok(()), |small| index.remove_run(small))
     }
 
     /// Makes one of several runs if it is time to, about so many items of them; whether there is
     /// more to do. `marked` is the group of the mark that was kept last.
     pub(crate) fn merge(
         &mut self,
-        index: &dyn KeyValuesMut,
+        index: &dyn DeepIndexMut,
         marked: u64,
         most: usize,
     ) -> Result<bool, DeepError> {
-        let merge = match self.merge.take() {
-            Some(merge) => Some(merge),
-            None => Merge::plan(&self.runs, marked).map(|sources| {
-                let merge = Merge::new(self.runs.get(sources.clone()).unwrap_or_default());
-                (sources, merge)
-            }),
-        };
-        let Some((sources, merge)) = merge else {
+        if self.merge.is_none()
+            && let Some(sources) = Merge::plan(&self.runs, marked)
+        {
+            let merge = Merge::new(self.runs.get(sources.clone()).unwrap_or_default());
+            self.merge = Some((sources, merge));
+        }
+        let Some((_, merge)) = &mut self.merge else {
             return Ok(false);
         };
-        match merge.go_on(index, most)? {
-            Ok(run) => drop(self.runs.splice(sources, [run])),
-            Err(merge) => self.merge = Some((sources, merge)),
+        if merge.go_on(index, most)?
+            && let Some((sources, merge)) = self.merge.take()
+        {
+            let run = merge.finish(index)?;
+            self.runs.splice(sources, [run]);
         }
         Ok(true)
     }
 
     fn enter(
         &mut self,
-        index: &dyn KeyValuesMut,
+        index: &dyn DeepIndexMut,
         passed: &Passed,
         ranges: &mut BTreeMap<u16, RawRange>,
     ) -> Result<(), FollowError> {
@@ -317,7 +328,7 @@ impl Follower {
     /// chunk.
     fn append(
         &mut self,
-        index: &dyn KeyValuesMut,
+        index: &dyn DeepIndexMut,
         kind: u8,
         tag: &Tag,
         start: &[u8],
@@ -350,7 +361,7 @@ impl Follower {
     }
 
     /// Writes the chunks that were appended to.
-    fn write(&mut self, index: &dyn KeyValuesMut) -> Result<(), DeepError> {
+    fn write(&mut self, index: &dyn DeepIndexMut) -> Result<(), DeepError> {
         for chunk in self.chunks.values_mut().filter(|chunk| chunk.is_new) {
             index.put(&chunk.key, &chunk.value)?;
             chunk.is_new = false;
@@ -377,7 +388,7 @@ fn block_bytes(block: OldBlock) -> [u8; BLOCK_BYTES] {
 }
 
 /// The last chunk of a feed or a space.
-fn last_chunk(index: &dyn KeyValuesMut, kind: u8, tag: &Tag) -> Result<Chunk, DeepError> {
+fn last_chunk(index: &dyn DeepIndexMut, kind: u8, tag: &Tag) -> Result<Chunk, DeepError> {
     let mut chunk = Chunk {
         key: Vec::new(),
         value: Vec::new(),

@@ -4,7 +4,7 @@ use crate::layout::{Chain, Fields, STORE_LEN, StoreId};
 
 const MAGIC: &[u8; 4] = b"SKYI";
 /// Of the index and this file; another one is made again.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const SUM_LEN: usize = 4;
 
 /// What the index holds.

@@ -4,127 +4,102 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::DeepError;
-use super::follow::KeyValuesMut;
-use super::runs::{ITEM_BYTES, Item, Run, items};
+use super::follow::DeepIndexMut;
+use super::runs::{CHUNK, Item, Run};
 
 /// Items of a run as it is first written, at least: a smaller one is written again with what comes
 /// next.
 pub(crate) const RUN: u64 = 4 * 1024;
 /// Runs of one class that are made one of the next, and how much larger that is.
 const FAN: usize = 8;
-/// Items under one key.
-const CHUNK: usize = 64;
-/// Keys that are read at once: what lies side by side is fetched together.
-const READ: usize = 16;
 
 /// Writes a run, item by item in order.
 #[derive(Debug)]
 pub(crate) struct RunWriter {
     run: Run,
-    first: Option<Item>,
-    chunk: Vec<u8>,
+    chunk: Vec<Item>,
 }
 
 impl RunWriter {
     pub(crate) fn new(from: u64, to: u64) -> Self {
         RunWriter {
             run: Run { from, to, items: 0 },
-            first: None,
-            chunk: Vec::with_capacity(CHUNK * ITEM_BYTES),
+            chunk: Vec::with_capacity(CHUNK),
         }
     }
 
-    pub(crate) fn push(&mut self, index: &dyn KeyValuesMut, item: Item) -> Result<(), DeepError> {
-        if self.chunk.len() >= CHUNK * ITEM_BYTES {
+    pub(crate) fn push(&mut self, index: &dyn DeepIndexMut, item: Item) -> Result<(), DeepError> {
+        if self.chunk.len() >= CHUNK {
             self.write(index)?;
         }
-        self.first.get_or_insert(item);
-        self.chunk.extend_from_slice(&item.to_bytes());
-        self.run.items = self.run.items.saturating_add(1);
+        self.chunk.push(item);
         Ok(())
     }
 
-    fn write(&mut self, index: &dyn KeyValuesMut) -> Result<(), DeepError> {
-        if let Some(first) = self.first.take() {
-            index.put(&self.run.chunk_key(first), &self.chunk)?;
-            self.chunk.clear();
+    fn write(&mut self, index: &dyn DeepIndexMut) -> Result<(), DeepError> {
+        let at = self.run.chunks();
+        index.append_chunk(self.run, at, &self.run.encode(at, &self.chunk))?;
+        let items = self.chunk.len() as u64;
+        self.run.items = self.run.items.saturating_add(items);
+        self.chunk.clear();
+        Ok(())
+    }
+
+    /// From now on the run is there, if there is anything in it.
+    pub(crate) fn finish(mut self, index: &dyn DeepIndexMut) -> Result<Option<Run>, DeepError> {
+        if !self.chunk.is_empty() {
+            self.write(index)?;
         }
-        Ok(())
-    }
-
-    /// From now on the run is there.
-    pub(crate) fn finish(mut self, index: &dyn KeyValuesMut) -> Result<Run, DeepError> {
-        self.write(index)?;
-        index.put(&self.run.key(), &self.run.items.to_be_bytes())?;
-        Ok(self.run)
+        if self.run.items == 0 {
+            return Ok(None);
+        }
+        index.finish_run(self.run)?;
+        Ok(Some(self.run))
     }
 }
 
-/// Reads a run, some chunks at a time.
+/// Reads a run, a chunk at a time.
 #[derive(Debug)]
 pub(crate) struct RunReader {
     run: Run,
-    chunks: VecDeque<Item>,
-    /// Behind the chunk that was read last; `None`: there are no more.
-    next: Option<Vec<u8>>,
+    chunk: VecDeque<Item>,
+    next: u64,
 }
 
 impl RunReader {
-    pub(crate) fn new(run: Run) -> Self {
+    pub(crate) const fn new(run: Run) -> Self {
         RunReader {
             run,
-            chunks: VecDeque::new(),
-            next: Some(run.chunk_keys().0),
+            chunk: VecDeque::new(),
+            next: 0,
         }
     }
 
-    fn peek(&mut self, index: &dyn KeyValuesMut) -> Result<Option<Item>, DeepError> {
-        if self.chunks.is_empty()
-            && let Some(from) = self.next.take()
-        {
-            let (_, end) = self.run.chunk_keys();
-            let mut left = READ;
-            index.scan(&from, &end, false, &mut |key, value| {
-                self.chunks.extend(items(value));
-                left = left.saturating_sub(1);
-                if left == 0 {
-                    let mut behind = key.to_vec();
-                    behind.push(0);
-                    self.next = Some(behind);
-                }
-                left > 0
-            })?;
+    fn peek(&mut self, index: &dyn DeepIndexMut) -> Result<Option<Item>, DeepError> {
+        if self.chunk.is_empty() && self.next < self.run.chunks() {
+            let chunk = index.chunk(self.run, self.next)?;
+            self.chunk = chunk
+                .ok_or_else(|| DeepError("a run is gone".to_owned()))?
+                .into();
+            self.next = self.next.saturating_add(1);
         }
-        Ok(self.chunks.front().copied())
+        Ok(self.chunk.front().copied())
     }
 
-    pub(crate) fn next(&mut self, index: &dyn KeyValuesMut) -> Result<Option<Item>, DeepError> {
+    pub(crate) fn next(&mut self, index: &dyn DeepIndexMut) -> Result<Option<Item>, DeepError> {
         self.peek(index)?;
-        Ok(self.chunks.pop_front())
+        Ok(self.chunk.pop_front())
     }
 }
 
 /// All items of a run, for one that is small.
-pub(crate) fn read(index: &dyn KeyValuesMut, run: Run) -> Result<Vec<Item>, DeepError> {
+pub(crate) fn read(index: &dyn DeepIndexMut, run: Run) -> Result<Vec<Item>, DeepError> {
     let mut reader = RunReader::new(run);
     let mut found = Vec::new();
     while let Some(item) = reader.next(index)? {
         found.push(item);
     }
     Ok(found)
-}
-
-/// Takes a run away.
-pub(crate) fn remove(index: &dyn KeyValuesMut, run: Run) -> Result<(), DeepError> {
-    // Whoever looks for it finds that it went before it finds nothing in it.
-    index.remove(&run.key())?;
-    let (from, to) = run.chunk_keys();
-    let mut keys = Vec::new();
-    index.scan(&from, &to, false, &mut |key, _| {
-        keys.push(key.to_vec());
-        true
-    })?;
-    keys.iter().try_for_each(|key| index.remove(key))
 }
 
 /// Several runs on the way to being one.
@@ -159,12 +134,12 @@ impl Merge {
         }
     }
 
-    /// Goes on with so many items; `Some`: it is done, and this is the one in place of them.
+    /// Goes on with so many items; whether that was all.
     pub(crate) fn go_on(
-        mut self,
-        index: &dyn KeyValuesMut,
+        &mut self,
+        index: &dyn DeepIndexMut,
         most: usize,
-    ) -> Result<Result<Run, Self>, DeepError> {
+    ) -> Result<bool, DeepError> {
         for _ in 0..most {
             let mut least: Option<(Item, usize)> = None;
             for (at, source) in self.sources.iter_mut().enumerate() {
@@ -175,17 +150,23 @@ impl Merge {
                 }
             }
             let Some((item, at)) = least else {
-                let run = self.out.finish(index)?;
-                for source in self.sources {
-                    remove(index, source.run)?;
-                }
-                return Ok(Ok(run));
+                return Ok(true);
             };
             self.out.push(index, item)?;
             if let Some(source) = self.sources.get_mut(at) {
                 source.next(index)?;
             }
         }
-        Ok(Err(self))
+        Ok(false)
+    }
+
+    /// All was read: the one in place of them.
+    pub(crate) fn finish(self, index: &dyn DeepIndexMut) -> Result<Run, DeepError> {
+        let run = self.out.finish(index)?;
+        let run = run.ok_or_else(|| DeepError("runs with nothing in them".to_owned()))?;
+        for source in self.sources {
+            index.remove_run(source.run)?;
+        }
+        Ok(run)
     }
 }

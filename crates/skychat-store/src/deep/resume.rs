@@ -1,14 +1,16 @@
 //! Looking at an index that was there: what is behind its mark is taken away, the rest counted.
 
-use super::follow::{KeyValuesMut, item_sum};
-use super::merge::{RunWriter, read, remove};
-use super::runs::{self, ITEM_BYTES, Item, MESSAGES, RUNS, Run, groups_of};
-use super::{BLOCK_BYTES, BLOCKS, DeepError, PAGES, RECORD_BYTES, key, record_bytes, record_of};
+use super::follow::{DeepIndexMut, item_sum};
+use super::merge::{RunReader, RunWriter, read};
+use super::runs::Run;
+use super::{
+    BLOCK_BYTES, BLOCKS, DeepError, MESSAGES, PAGES, RECORD_BYTES, key, record_bytes, record_of,
+};
 
 /// The runs of message ids up to a group. What is left of a merge that was cut short goes, and
 /// what is behind that group.
-pub(super) fn runs_up_to(index: &dyn KeyValuesMut, group: u64) -> Result<Vec<Run>, DeepError> {
-    let found = runs::runs(index)?;
+pub(super) fn runs_up_to(index: &dyn DeepIndexMut, group: u64) -> Result<Vec<Run>, DeepError> {
+    let found = index.runs();
     let (mut there, mut gone) = (Vec::new(), Vec::new());
     for run in found.iter().copied() {
         let is_source = found.iter().any(|other| *other != run && other.covers(run));
@@ -21,43 +23,27 @@ pub(super) fn runs_up_to(index: &dyn KeyValuesMut, group: u64) -> Result<Vec<Run
     if !side_by_side || there.iter().any(|run| run.from >= run.to) {
         return Err(DeepError("its runs do not fit together".to_owned()));
     }
-    gone.into_iter().try_for_each(|run| remove(index, run))?;
-    remove_unfinished(index, &there)?;
+    for run in gone {
+        index.remove_run(run)?;
+    }
     let mut kept = Vec::new();
     for run in there {
         if run.to <= group {
             kept.push(run);
-        } else {
-            // None of these was merged: they are small.
-            let items = read(index, run)?;
-            remove(index, run)?;
-            let mut writer = RunWriter::new(run.from, group);
-            let mut some = false;
-            for item in items {
-                if item.record.group <= group {
-                    writer.push(index, item)?;
-                    some = true;
-                }
-            }
-            if some {
-                kept.push(writer.finish(index)?);
+            continue;
+        }
+        // None of these was merged: they are small.
+        let items = read(index, run)?;
+        let mut writer = RunWriter::new(run.from, group);
+        for item in items {
+            if item.record.group <= group {
+                writer.push(index, item)?;
             }
         }
+        kept.extend(writer.finish(index)?);
+        index.remove_run(run)?;
     }
     Ok(kept)
-}
-
-/// Takes away chunks of runs that are not there.
-fn remove_unfinished(index: &dyn KeyValuesMut, runs: &[Run]) -> Result<(), DeepError> {
-    let mut keys = Vec::new();
-    index.scan(&[MESSAGES], &[MESSAGES + 1], false, &mut |key, _| {
-        let groups = groups_of(key);
-        if !runs.iter().any(|run| groups == Some((run.to, run.from))) {
-            keys.push(key.to_vec());
-        }
-        true
-    })?;
-    keys.iter().try_for_each(|key| index.remove(key))
 }
 
 /// What was counted.
@@ -65,10 +51,6 @@ fn remove_unfinished(index: &dyn KeyValuesMut, runs: &[Run]) -> Result<(), DeepE
 struct Count {
     items: u64,
     sum: u128,
-    /// Of the run that was come by last: its groups and the last item.
-    last: Option<((u64, u64), Item)>,
-    /// Items of runs, as they are there and as the runs say.
-    in_runs: (u64, u64),
     /// What is to be set in place of what is behind the mark.
     changes: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -101,57 +83,44 @@ impl Count {
         Some(())
     }
 
-    /// A chunk of a run: in order, and under the key of its first item.
-    fn chunk(&mut self, chunk_key: &[u8], value: &[u8]) -> Option<()> {
-        let groups = groups_of(chunk_key)?;
-        let first = Item::from_bytes(value.get(..ITEM_BYTES)?)?;
-        let run = Run {
-            from: groups.1,
-            to: groups.0,
-            items: 0,
-        };
-        if chunk_key != run.chunk_key(first) {
-            return None;
-        }
-        for bytes in value.chunks(ITEM_BYTES) {
-            let item = Item::from_bytes(bytes)?;
-            let in_order = self
-                .last
-                .is_none_or(|(of, last)| of != groups || last < item);
-            if !in_order || item.record.group > run.to || item.record.group <= run.from {
-                return None;
+    /// A run, in order and of its own groups.
+    fn run(&mut self, index: &dyn DeepIndexMut, run: Run) -> Result<(), DeepError> {
+        let mut reader = RunReader::new(run);
+        let (mut last, mut items) = (None, 0_u64);
+        while let Some(item) = reader.next(index)? {
+            let of_it = run.from < item.record.group && item.record.group <= run.to;
+            if !of_it || last.is_some_and(|last| last >= item) {
+                return Err(DeepError("a run is not in order".to_owned()));
             }
-            self.last = Some((groups, item));
-            self.in_runs.0 = self.in_runs.0.wrapping_add(1);
+            last = Some(item);
+            items = items.saturating_add(1);
             self.one(&key(MESSAGES, &item.tag, &[]), &record_bytes(item.record));
         }
-        Some(())
-    }
-
-    fn run(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
-        let run = Run::decode(key, value)?;
-        self.in_runs.1 = self.in_runs.1.wrapping_add(run.items);
-        Some(())
+        if items != run.items {
+            return Err(DeepError("a run is not whole".to_owned()));
+        }
+        Ok(())
     }
 }
 
 /// Counts the items up to a group, and takes those behind it away.
-pub(super) fn count(index: &dyn KeyValuesMut, group: u64) -> Result<(u64, u128), DeepError> {
+pub(super) fn count(index: &dyn DeepIndexMut, group: u64) -> Result<(u64, u128), DeepError> {
     let mut count = Count::default();
     let mut is_sound = true;
     index.scan(&[0], &[0xFF; 64], false, &mut |key, value| {
         let sound = match key.first() {
             Some(&BLOCKS) => count.records(key, value, BLOCK_BYTES, group),
             Some(&PAGES) => count.records(key, value, RECORD_BYTES, group),
-            Some(&MESSAGES) => count.chunk(key, value),
-            Some(&RUNS) => count.run(key, value),
             _ => None,
         };
         is_sound = sound.is_some();
         is_sound
     })?;
-    if !is_sound || count.in_runs.0 != count.in_runs.1 {
+    if !is_sound {
         return Err(DeepError("there is something else in it".to_owned()));
+    }
+    for run in index.runs() {
+        count.run(index, run)?;
     }
     for (key, value) in count.changes {
         if value.is_empty() {

@@ -1,22 +1,20 @@
-//! Message ids in the index: sorted runs that are written once. Ids are random, so a tree with a
-//! key for each would be written all over for every message.
+//! Message ids in the index: sorted runs that are written once, each a file. Ids are random, so a
+//! tree with a key for each would be written all over for every message.
 
 #[cfg(feature = "sled")]
 use super::record_bytes;
-use super::{DeepError, KeyValues, RECORD_BYTES, TAG, Tag, record_of};
+use super::{DeepError, DeepIndex, RECORD_BYTES, TAG, Tag, record_of};
 use crate::index::RecordId;
 
-/// Items of runs, many under one key.
-pub(crate) const MESSAGES: u8 = b'm';
-/// One key for each run that is whole.
-pub(crate) const RUNS: u8 = b'r';
-
 /// A tag and its record.
-pub(crate) const ITEM_BYTES: usize = TAG + RECORD_BYTES;
-/// Kind, groups, and the first item.
-const CHUNK_KEY: usize = RUN_KEY + ITEM_BYTES;
-/// Kind and groups.
-const RUN_KEY: usize = 1 + 8 + 8;
+const ITEM_BYTES: usize = TAG + RECORD_BYTES;
+/// Items that are read at once, under one checksum.
+pub(crate) const CHUNK: usize = 64;
+/// Items, and a checksum.
+pub(crate) const CHUNK_BYTES: usize = CHUNK * ITEM_BYTES + SUM_BYTES;
+const SUM_BYTES: usize = 4;
+/// Chunks that are guessed before the search halves what is left.
+const GUESSES: u32 = 4;
 
 /// What leads from a message id to a record. Ordered as in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +24,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (tag, record) = bytes.split_first_chunk::<TAG>()?;
         if record.len() != RECORD_BYTES {
             return None;
@@ -49,74 +47,115 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn key_of(self, kind: u8, item: &[u8]) -> Vec<u8> {
-        let mut key = Vec::with_capacity(CHUNK_KEY);
-        key.push(kind);
-        key.extend_from_slice(&self.to.to_be_bytes());
-        key.extend_from_slice(&self.from.to_be_bytes());
-        key.extend_from_slice(item);
-        key
+    /// How many chunks it has.
+    pub(crate) const fn chunks(self) -> u64 {
+        self.items.div_ceil(CHUNK as u64)
     }
 
-    /// From its key and value.
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
-        if key.len() != RUN_KEY || value.len() != 8 {
+    /// The checksum of a chunk, which is bound to its place.
+    fn sum(self, at: u64, items: &[u8]) -> [u8; SUM_BYTES] {
+        let place = [self.to, self.from, at].map(u64::to_be_bytes);
+        let sum = crc32c::crc32c(place.as_flattened());
+        crc32c::crc32c_append(sum, items).to_be_bytes()
+    }
+
+    /// The items of its chunk `at`; `None`: it is not what was written.
+    pub(crate) fn decode(self, at: u64, chunk: &[u8]) -> Option<Vec<Item>> {
+        let (items, sum) = chunk.split_at_checked(chunk.len().checked_sub(SUM_BYTES)?)?;
+        let is_sound = items.len() % ITEM_BYTES == 0 && *sum == self.sum(at, items);
+        if !is_sound || items.is_empty() {
             return None;
         }
-        let (to, from) = groups_of(key)?;
-        Some(Run {
-            from,
-            to,
-            items: u64::from_be_bytes(*value.first_chunk()?),
-        })
+        items.chunks(ITEM_BYTES).map(Item::from_bytes).collect()
     }
 
-    fn find(self, index: &dyn KeyValues, tag: &Tag) -> Result<Option<RecordId>, DeepError> {
-        let mut last = [0xFF; ITEM_BYTES];
-        for (to, from) in last.iter_mut().zip(tag) {
-            *to = *from;
+    fn find(self, index: &dyn DeepIndex, tag: &Tag) -> Result<Found, DeepError> {
+        let key = number(tag);
+        let (mut low, mut high) = ((0, 0), (self.chunks(), u64::MAX));
+        let mut guesses = 0;
+        while low.0 < high.0 {
+            let at = if guesses < GUESSES {
+                guess(key, low, high)
+            } else {
+                low.0.midpoint(high.0)
+            };
+            guesses = guesses.saturating_add(1);
+            let Some(items) = index.chunk(self, at)? else {
+                return Ok(Found::Gone);
+            };
+            let (Some(first), Some(last)) = (items.first(), items.last()) else {
+                return Err(DeepError("a run with an empty chunk".to_owned()));
+            };
+            if *tag < first.tag {
+                high = (at, number(&first.tag));
+            } else if *tag > last.tag {
+                low = (at.saturating_add(1), number(&last.tag));
+            } else {
+                let found = items.binary_search_by(|item| item.tag.cmp(tag));
+                let item = found.ok().and_then(|at| items.get(at));
+                return Ok(item.map_or(Found::Not, |item| Found::At(item.record)));
+            }
         }
-        let (start, end) = (self.key_of(MESSAGES, &[]), self.key_of(MESSAGES, &last));
-        let mut found = None;
-        // The last chunk that does not begin behind it.
-        index.scan(&start, &end, true, &mut |_, value| {
-            found = items(value).find(|item| item.tag == *tag);
-            false
-        })?;
-        Ok(found.map(|item| item.record))
+        Ok(Found::Not)
     }
+}
+
+enum Found {
+    At(RecordId),
+    Not,
+    /// The run is not there any more.
+    Gone,
+}
+
+fn number(tag: &Tag) -> u64 {
+    tag.first_chunk()
+        .map_or(0, |half| u64::from_be_bytes(*half))
+}
+
+/// Which chunk to look at, from `low` on and before `high`: tags are spread evenly.
+fn guess(key: u64, low: (u64, u64), high: (u64, u64)) -> u64 {
+    let ((first, from), (end, to)) = (low, high);
+    let chunks = u128::from(end.saturating_sub(first));
+    let span = u128::from(to.saturating_sub(from)).saturating_add(1);
+    let part = u128::from(key.saturating_sub(from));
+    let ahead = chunks.saturating_mul(part).checked_div(span).unwrap_or(0);
+    let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
+    first.saturating_add(ahead).min(end.saturating_sub(1))
 }
 
 /// For the one who writes runs.
 #[cfg(feature = "sled")]
-impl Item {
-    pub(crate) fn to_bytes(self) -> [u8; ITEM_BYTES] {
-        let mut bytes = [0; ITEM_BYTES];
-        let parts = self.tag.into_iter().chain(record_bytes(self.record));
-        for (to, from) in bytes.iter_mut().zip(parts) {
-            *to = from;
+impl Run {
+    /// A chunk of it as it is written.
+    pub(crate) fn encode(self, at: u64, items: &[Item]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(CHUNK_BYTES);
+        for item in items {
+            bytes.extend_from_slice(&item.tag);
+            bytes.extend_from_slice(&record_bytes(item.record));
         }
+        let sum = self.sum(at, &bytes);
+        bytes.extend_from_slice(&sum);
         bytes
     }
-}
 
-/// For the one who writes them.
-#[cfg(feature = "sled")]
-impl Run {
-    pub(crate) fn key(self) -> Vec<u8> {
-        self.key_of(RUNS, &[])
+    /// How many bytes so many items take.
+    pub(crate) const fn length(items: u64) -> u64 {
+        let chunks = items.div_ceil(CHUNK as u64);
+        let sums = chunks.saturating_mul(SUM_BYTES as u64);
+        items.saturating_mul(ITEM_BYTES as u64).saturating_add(sums)
     }
 
-    pub(crate) fn chunk_key(self, first: Item) -> Vec<u8> {
-        self.key_of(MESSAGES, &first.to_bytes())
-    }
-
-    /// The keys of its chunks stand between these.
-    pub(crate) fn chunk_keys(self) -> (Vec<u8>, Vec<u8>) {
-        (
-            self.key_of(MESSAGES, &[]),
-            self.key_of(MESSAGES, &[0xFF; ITEM_BYTES]),
-        )
+    /// How many items are in so many bytes; `None`: none would take just as many.
+    pub(crate) const fn items_in(length: u64) -> Option<u64> {
+        let whole = length / CHUNK_BYTES as u64;
+        let rest = (length % CHUNK_BYTES as u64).saturating_sub(SUM_BYTES as u64);
+        let items = whole.saturating_mul(CHUNK as u64);
+        let items = items.saturating_add(rest / ITEM_BYTES as u64);
+        if Run::length(items) == length && items > 0 {
+            Some(items)
+        } else {
+            None
+        }
     }
 
     /// Whether all groups of another one are in this one.
@@ -125,52 +164,20 @@ impl Run {
     }
 }
 
-/// Last group and group before the first, of a key of a run or of a chunk.
-pub(crate) fn groups_of(key: &[u8]) -> Option<(u64, u64)> {
-    let (to, rest) = key.get(1..)?.split_first_chunk::<8>()?;
-    let from = rest.first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*to), u64::from_be_bytes(*from)))
-}
-
-/// The items of a chunk.
-pub(crate) fn items(value: &[u8]) -> impl Iterator<Item = Item> {
-    value.chunks(ITEM_BYTES).filter_map(Item::from_bytes)
-}
-
-/// The runs that are whole, the oldest first.
-pub(crate) fn runs(index: &dyn KeyValues) -> Result<Vec<Run>, DeepError> {
-    let mut found = Vec::new();
-    let mut bad = false;
-    let mut end = [0xFF; RUN_KEY];
-    if let Some(kind) = end.first_mut() {
-        *kind = RUNS;
-    }
-    index.scan(&[RUNS], &end, false, &mut |key, value| {
-        let run = Run::decode(key, value);
-        bad |= run.is_none();
-        found.extend(run);
-        !bad
-    })?;
-    if bad {
-        return Err(DeepError("a run that is none".to_owned()));
-    }
-    Ok(found)
-}
-
 /// The record of the content that was taken under an id: one of them, if there are several.
-pub(crate) fn find(index: &dyn KeyValues, tag: &Tag) -> Result<Option<RecordId>, DeepError> {
-    let mut there = runs(index)?;
+pub(crate) fn find(index: &dyn DeepIndex, tag: &Tag) -> Result<Option<RecordId>, DeepError> {
     loop {
-        for run in there.iter().rev() {
-            if let Some(record) = run.find(index, tag)? {
-                return Ok(Some(record));
+        let mut gone = false;
+        for run in index.runs().into_iter().rev() {
+            match run.find(index, tag)? {
+                Found::At(record) => return Ok(Some(record)),
+                Found::Not => {}
+                Found::Gone => gone = true,
             }
         }
-        // One may have been merged into another and taken away while it was looked at.
-        let now = runs(index)?;
-        if there.iter().all(|run| now.contains(run)) {
+        // It was merged into another one, and taken away, while it was looked at.
+        if !gone {
             return Ok(None);
         }
-        there = now;
     }
 }

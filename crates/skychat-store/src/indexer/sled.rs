@@ -5,13 +5,17 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crate::deep::{DeepError, GoOn, KeyValues, KeyValuesMut};
+use super::runs::RunFiles;
+use crate::deep::{DeepError, DeepIndex, DeepIndexMut, GoOn, Item, Run};
 
 /// Bytes of the tree that sled keeps in memory, about.
 const CACHE: u64 = 8 * 1024 * 1024;
 
-/// A tree of sled.
-pub(super) struct SledIndex(sled::Db);
+/// A tree of sled, and files with runs of message ids beside it.
+pub(super) struct SledIndex {
+    tree: sled::Db,
+    runs: RunFiles,
+}
 
 impl fmt::Debug for SledIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,19 +32,21 @@ fn contained<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, DeepError> 
 }
 
 impl SledIndex {
-    pub(super) fn open(path: &Path) -> Result<Self, DeepError> {
-        contained(|| {
+    /// In this directory, which is there.
+    pub(super) fn open(dir: &Path) -> Result<Self, DeepError> {
+        let tree = contained(|| {
             sled::Config::new()
-                .path(path)
+                .path(dir.join("sled"))
                 .cache_capacity(CACHE)
                 .flush_every_ms(None)
                 .open()
-        })
-        .map(SledIndex)
+        })?;
+        let runs = RunFiles::open(&dir.join("runs"))?;
+        Ok(SledIndex { tree, runs })
     }
 }
 
-impl KeyValues for SledIndex {
+impl DeepIndex for SledIndex {
     fn scan(
         &self,
         from: &[u8],
@@ -49,7 +55,7 @@ impl KeyValues for SledIndex {
         each: &mut dyn FnMut(&[u8], &[u8]) -> GoOn,
     ) -> Result<(), DeepError> {
         contained(|| {
-            let mut found = self.0.range(from..=to);
+            let mut found = self.tree.range(from..=to);
             while let Some(item) = if backwards {
                 found.next_back()
             } else {
@@ -63,18 +69,38 @@ impl KeyValues for SledIndex {
             Ok(())
         })
     }
+
+    fn runs(&self) -> Vec<Run> {
+        self.runs.runs()
+    }
+
+    fn chunk(&self, run: Run, at: u64) -> Result<Option<Vec<Item>>, DeepError> {
+        self.runs.chunk(run, at)
+    }
 }
 
-impl KeyValuesMut for SledIndex {
+impl DeepIndexMut for SledIndex {
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError> {
-        contained(|| self.0.insert(key, value).map(drop))
+        contained(|| self.tree.insert(key, value).map(drop))
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), DeepError> {
-        contained(|| self.0.remove(key).map(drop))
+        contained(|| self.tree.remove(key).map(drop))
     }
 
     fn flush(&self) -> Result<(), DeepError> {
-        contained(|| self.0.flush().map(drop))
+        contained(|| self.tree.flush().map(drop))
+    }
+
+    fn append_chunk(&self, run: Run, at: u64, chunk: &[u8]) -> Result<(), DeepError> {
+        self.runs.append(run, at, chunk)
+    }
+
+    fn finish_run(&self, run: Run) -> Result<(), DeepError> {
+        self.runs.finish(run)
+    }
+
+    fn remove_run(&self, run: Run) -> Result<(), DeepError> {
+        self.runs.remove(run)
     }
 }

@@ -22,16 +22,32 @@ use super::*;
 use crate::deep::GoOn;
 use crate::{MemoryDisk, OpenOptions, Store, StoreWriter};
 
+type Chunks = Vec<Vec<u8>>;
+/// By the last group and the one before the first.
+type ByRun<T> = BTreeMap<(u64, u64), T>;
+/// Keys and values, and for each run its items and its chunks.
+type All = (BTreeMap<Vec<u8>, Vec<u8>>, ByRun<(u64, Chunks)>);
+
 #[derive(Debug, Default)]
-struct Memory(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+struct Memory {
+    all: Mutex<All>,
+    unfinished: Mutex<ByRun<Chunks>>,
+}
 
 impl Memory {
-    fn all(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        self.0.lock().unwrap().clone()
+    fn of(all: &All) -> Self {
+        Memory {
+            all: Mutex::new(all.clone()),
+            unfinished: Mutex::default(),
+        }
+    }
+
+    fn all(&self) -> All {
+        self.all.lock().unwrap().clone()
     }
 }
 
-impl KeyValues for Memory {
+impl DeepIndex for Memory {
     fn scan(
         &self,
         from: &[u8],
@@ -39,7 +55,7 @@ impl KeyValues for Memory {
         backwards: bool,
         each: &mut dyn FnMut(&[u8], &[u8]) -> GoOn,
     ) -> Result<(), DeepError> {
-        let all = self.0.lock().unwrap();
+        let all = &self.all.lock().unwrap().0;
         let found = all.range(from.to_vec()..=to.to_vec());
         if backwards {
             found.rev().all(|(key, value)| each(key, value));
@@ -49,22 +65,66 @@ impl KeyValues for Memory {
         }
         Ok(())
     }
+
+    fn runs(&self) -> Vec<Run> {
+        let all = self.all.lock().unwrap();
+        let run = |(name, (items, _)): (&(u64, u64), &(u64, _))| Run {
+            from: name.1,
+            to: name.0,
+            items: *items,
+        };
+        all.1.iter().map(run).collect()
+    }
+
+    fn chunk(&self, run: Run, at: u64) -> Result<Option<Vec<Item>>, DeepError> {
+        let all = self.all.lock().unwrap();
+        let Some((_, chunks)) = all.1.get(&(run.to, run.from)) else {
+            return Ok(None);
+        };
+        let chunk = chunks.get(at as usize);
+        let items = chunk.and_then(|chunk| run.decode(at, chunk));
+        items
+            .map(Some)
+            .ok_or_else(|| DeepError("no chunk".to_owned()))
+    }
 }
 
-impl KeyValuesMut for Memory {
+impl DeepIndexMut for Memory {
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DeepError> {
-        let mut all = self.0.lock().unwrap();
-        all.insert(key.to_vec(), value.to_vec());
+        let mut all = self.all.lock().unwrap();
+        all.0.insert(key.to_vec(), value.to_vec());
         Ok(())
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), DeepError> {
-        self.0.lock().unwrap().remove(key);
+        self.all.lock().unwrap().0.remove(key);
         Ok(())
     }
 
     fn flush(&self) -> Result<(), DeepError> {
         Ok(())
+    }
+
+    fn append_chunk(&self, run: Run, at: u64, chunk: &[u8]) -> Result<(), DeepError> {
+        let mut all = self.unfinished.lock().unwrap();
+        let unfinished = all.entry((run.to, run.from)).or_default();
+        unfinished.truncate(at as usize);
+        assert_eq!(unfinished.len() as u64, at);
+        unfinished.push(chunk.to_vec());
+        Ok(())
+    }
+
+    fn finish_run(&self, run: Run) -> Result<(), DeepError> {
+        let chunks = self.unfinished.lock().unwrap().remove(&(run.to, run.from));
+        let chunks = chunks.unwrap();
+        let mut all = self.all.lock().unwrap();
+        all.1.insert((run.to, run.from), (run.items, chunks));
+        Ok(())
+    }
+
+    fn remove_run(&self, run: Run) -> Result<(), DeepError> {
+        let gone = self.all.lock().unwrap().1.remove(&(run.to, run.from));
+        gone.map(drop).ok_or_else(|| DeepError("no run".to_owned()))
     }
 }
 
@@ -214,7 +274,7 @@ fn it_resumes_from_any_mark_of_the_same_journal_only() {
     all_steps(&mut follower, &index, &shared);
     let whole = index.all();
     for mark in marks {
-        let copy = Memory(Mutex::new(whole.clone()));
+        let copy = Memory::of(&whole);
         let mut resumed = Follower::resume(&copy, &shared, mark).unwrap();
         all_steps(&mut resumed, &copy, &shared);
         assert_eq!(
@@ -236,20 +296,36 @@ fn it_resumes_from_any_mark_of_the_same_journal_only() {
         assert!(Follower::resume(&copy, &shared, other).is_err());
     }
     // Any item or key.
-    for (key, value) in &whole {
-        let copy = Memory(Mutex::new(whole.clone()));
+    for (key, value) in &whole.0 {
+        let copy = Memory::of(&whole);
         let mut changed = value.clone();
         let last = changed.len() - 1;
         changed[last] ^= 1;
         copy.put(key, &changed).unwrap();
         assert!(Follower::resume(&copy, &shared, follower.mark()).is_err());
 
-        let copy = Memory(Mutex::new(whole.clone()));
+        let copy = Memory::of(&whole);
         let mut changed = key.clone();
         let last = changed.len() - 1;
         changed[last] ^= 1;
         copy.remove(key).unwrap();
         copy.put(&changed, value).unwrap();
+        assert!(Follower::resume(&copy, &shared, follower.mark()).is_err());
+    }
+    // Any byte of a run, a part of it, or all of it.
+    for (name, (_, chunks)) in &whole.1 {
+        for (at, chunk) in chunks.iter().enumerate() {
+            for byte in 0..chunk.len() {
+                let copy = Memory::of(&whole);
+                copy.all.lock().unwrap().1.get_mut(name).unwrap().1[at][byte] ^= 1;
+                assert!(Follower::resume(&copy, &shared, follower.mark()).is_err());
+            }
+        }
+        let copy = Memory::of(&whole);
+        copy.all.lock().unwrap().1.get_mut(name).unwrap().1.pop();
+        assert!(Follower::resume(&copy, &shared, follower.mark()).is_err());
+        let copy = Memory::of(&whole);
+        copy.all.lock().unwrap().1.remove(name);
         assert!(Follower::resume(&copy, &shared, follower.mark()).is_err());
     }
     let ahead = IndexMark {
@@ -303,17 +379,17 @@ fn runs_are_merged_and_everything_is_found_at_every_moment() {
         parts += 1;
         finds_all(&index, &ids, 300);
         // A stop here, and what is found then.
-        let copy = Memory(Mutex::new(index.all()));
+        let copy = Memory::of(&index.all());
         let resumed = Follower::resume(&copy, &shared, mark).unwrap();
         finds_all(&copy, &ids, 300);
         assert_eq!(resumed.mark(), mark);
-        assert_eq!(resumed.runs, super::super::runs::runs(&copy).unwrap());
+        assert_eq!(resumed.runs, copy.runs());
     }
     assert!(parts > 10);
     assert_eq!(follower.runs.len(), 2);
     finds_all(&index, &ids, ids.len());
     Follower::resume(&index, &shared, mark).unwrap();
-    assert_eq!(follower.runs, super::super::runs::runs(&index).unwrap());
+    assert_eq!(follower.runs, index.runs());
 }
 
 #[test]
@@ -327,12 +403,12 @@ fn more_of_one_id_than_a_chunk_holds_are_found() {
             writer.push(&index, Item { tag, record }).unwrap();
         }
     }
-    let run = writer.finish(&index).unwrap();
+    let run = writer.finish(&index).unwrap().unwrap();
     assert_eq!(read(&index, run).unwrap().len(), 600);
     for tag in tags {
         let found = super::super::runs::find(&index, &tag).unwrap();
         assert!(found.is_some());
     }
-    remove(&index, run).unwrap();
-    assert!(index.all().is_empty());
+    index.remove_run(run).unwrap();
+    assert!(index.runs().is_empty());
 }
