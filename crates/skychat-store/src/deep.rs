@@ -12,6 +12,8 @@
 //! runs, which are files of their own.
 
 #[cfg(feature = "sled")]
+mod chunk;
+#[cfg(feature = "sled")]
 mod follow;
 #[cfg(feature = "sled")]
 mod mark;
@@ -29,9 +31,9 @@ use skychat_proto::ids::{FeedId, MessageId, Position, SpaceId};
 pub(crate) use follow::{DeepIndexMut, FollowError, Follower};
 #[cfg(feature = "sled")]
 pub(crate) use mark::IndexMark;
-#[cfg(feature = "sled")]
-pub(crate) use runs::{CHUNK, CHUNK_BYTES};
 pub(crate) use runs::{Item, Run};
+#[cfg(feature = "sled")]
+pub(crate) use {chunk::CHUNK_BYTES, runs::CHUNK};
 
 use crate::index::RecordId;
 

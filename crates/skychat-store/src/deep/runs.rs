@@ -1,18 +1,11 @@
 //! Message ids in the index: sorted runs that are written once, each a file. Ids are random, so a
 //! tree with a key for each would be written all over for every message.
 
-#[cfg(feature = "sled")]
-use super::record_bytes;
-use super::{DeepError, DeepIndex, RECORD_BYTES, TAG, Tag, record_of};
+use super::{DeepError, DeepIndex, Tag};
 use crate::index::RecordId;
 
-/// A tag and its record.
-const ITEM_BYTES: usize = TAG + RECORD_BYTES;
 /// Items that are read at once, under one checksum.
 pub(crate) const CHUNK: usize = 64;
-/// Items, and a checksum.
-pub(crate) const CHUNK_BYTES: usize = CHUNK * ITEM_BYTES + SUM_BYTES;
-const SUM_BYTES: usize = 4;
 /// Chunks that are guessed before the search halves what is left.
 const GUESSES: u32 = 4;
 
@@ -21,19 +14,6 @@ const GUESSES: u32 = 4;
 pub(crate) struct Item {
     pub(crate) tag: Tag,
     pub(crate) record: RecordId,
-}
-
-impl Item {
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (tag, record) = bytes.split_first_chunk::<TAG>()?;
-        if record.len() != RECORD_BYTES {
-            return None;
-        }
-        Some(Item {
-            tag: *tag,
-            record: record_of(record)?,
-        })
-    }
 }
 
 /// The ids in some groups, in order.
@@ -52,21 +32,10 @@ impl Run {
         self.items.div_ceil(CHUNK as u64)
     }
 
-    /// The checksum of a chunk, which is bound to its place.
-    fn sum(self, at: u64, items: &[u8]) -> [u8; SUM_BYTES] {
-        let place = [self.to, self.from, at].map(u64::to_be_bytes);
-        let sum = crc32c::crc32c(place.as_flattened());
-        crc32c::crc32c_append(sum, items).to_be_bytes()
-    }
-
-    /// The items of its chunk `at`; `None`: it is not what was written.
-    pub(crate) fn decode(self, at: u64, chunk: &[u8]) -> Option<Vec<Item>> {
-        let (items, sum) = chunk.split_at_checked(chunk.len().checked_sub(SUM_BYTES)?)?;
-        let is_sound = items.len() % ITEM_BYTES == 0 && *sum == self.sum(at, items);
-        if !is_sound || items.is_empty() {
-            return None;
-        }
-        items.chunks(ITEM_BYTES).map(Item::from_bytes).collect()
+    /// Whether all groups of another one are in this one.
+    #[cfg(feature = "sled")]
+    pub(crate) const fn covers(self, other: Run) -> bool {
+        self.from <= other.from && other.to <= self.to
     }
 
     fn find(self, index: &dyn DeepIndex, tag: &Tag) -> Result<Found, DeepError> {
@@ -121,47 +90,6 @@ fn guess(key: u64, low: (u64, u64), high: (u64, u64)) -> u64 {
     let ahead = chunks.saturating_mul(part).checked_div(span).unwrap_or(0);
     let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
     first.saturating_add(ahead).min(end.saturating_sub(1))
-}
-
-/// For the one who writes runs.
-#[cfg(feature = "sled")]
-impl Run {
-    /// A chunk of it as it is written.
-    pub(crate) fn encode(self, at: u64, items: &[Item]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(CHUNK_BYTES);
-        for item in items {
-            bytes.extend_from_slice(&item.tag);
-            bytes.extend_from_slice(&record_bytes(item.record));
-        }
-        let sum = self.sum(at, &bytes);
-        bytes.extend_from_slice(&sum);
-        bytes
-    }
-
-    /// How many bytes so many items take.
-    pub(crate) const fn length(items: u64) -> u64 {
-        let chunks = items.div_ceil(CHUNK as u64);
-        let sums = chunks.saturating_mul(SUM_BYTES as u64);
-        items.saturating_mul(ITEM_BYTES as u64).saturating_add(sums)
-    }
-
-    /// How many items are in so many bytes; `None`: none would take just as many.
-    pub(crate) const fn items_in(length: u64) -> Option<u64> {
-        let whole = length / CHUNK_BYTES as u64;
-        let rest = (length % CHUNK_BYTES as u64).saturating_sub(SUM_BYTES as u64);
-        let items = whole.saturating_mul(CHUNK as u64);
-        let items = items.saturating_add(rest / ITEM_BYTES as u64);
-        if Run::length(items) == length && items > 0 {
-            Some(items)
-        } else {
-            None
-        }
-    }
-
-    /// Whether all groups of another one are in this one.
-    pub(crate) const fn covers(self, other: Run) -> bool {
-        self.from <= other.from && other.to <= self.to
-    }
 }
 
 /// The record of the content that was taken under an id: one of them, if there are several.
