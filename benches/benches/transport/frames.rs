@@ -10,7 +10,7 @@ use skychat_proto::link::{Hello, LinkMessage};
 use skychat_proto::open::WriterKind;
 use skychat_transport::{
     Backend, Handler, Initiator, LinkIdentity, LinkKeys, MESSAGE_1, MESSAGE_2, MESSAGE_3, Outbound,
-    Receiver, RekeyLimits, SealingKey, Violation, respond,
+    Receiver, RekeyLimits, SealingKey, Suite, Violation, respond,
 };
 
 use crate::aead::Raw;
@@ -71,6 +71,7 @@ pub(crate) fn handshake(ann: &LinkIdentity, bob: &LinkIdentity) -> (LinkKeys, Li
     let initiator = Initiator {
         identity: ann,
         peer: bob.public(),
+        suite: Suite::ChaChaPoly,
         limits,
     };
     let waiting = initiator.start([3; 32], &mut first).unwrap();

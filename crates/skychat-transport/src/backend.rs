@@ -1,4 +1,4 @@
-//! Where the primitives come from: X25519 and ChaCha20-Poly1305, behind one trait.
+//! Where the primitives come from: X25519, ChaCha20-Poly1305 and AES-256-GCM, behind one trait.
 //!
 //! SHA-256 is not part of it: it is needed in the handshake only, and one implementation is as
 //! fast as another.
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Backend {
-    /// `chacha20poly1305` and `x25519-dalek`: Rust only, on every platform.
+    /// `chacha20poly1305` and `x25519-dalek`: Rust only, on every platform. Suite 1 only.
     RustCrypto,
     /// `aws-lc-rs`: 8 times faster on small records, half the time for a handshake. Feature `aws-lc`.
     #[cfg(feature = "aws-lc")]
@@ -72,12 +72,19 @@ pub trait Primitives: Send + Sync + 'static {
     /// A ChaCha20-Poly1305 key (RFC 8439).
     fn cipher(&self, key: &[u8; 32]) -> Box<dyn RecordCipher>;
 
+    /// An AES-256-GCM key (NIST SP 800-38D), for links of suite 2. `None`, which is the default:
+    /// there is none, or this processor has no instructions for it.
+    fn aes_gcm(&self, _key: &[u8; 32]) -> Option<Box<dyn RecordCipher>> {
+        None
+    }
+
     /// An X25519 key pair from its secret (RFC 7748; clamped in use, whether it is or not).
     fn exchange_key(&self, secret: &[u8; 32]) -> Box<dyn ExchangeKey>;
 }
 
-/// A key of ChaCha20-Poly1305, used with Noise nonces: 4 zero bytes, then the number in
-/// little-endian. It does not look after nonces: [`SealingKey`](crate::SealingKey) and
+/// A key of one of the ciphers, used with the nonces that Noise has for it: 4 zero bytes, then the
+/// number, little-endian for ChaCha20-Poly1305 and big-endian for AES-GCM. It does not look after
+/// nonces: [`SealingKey`](crate::SealingKey) and
 /// [`OpeningKey`](crate::OpeningKey) own theirs.
 pub trait RecordCipher: Send + Sync {
     /// Takes another key in place of this one, which is wiped.
@@ -127,9 +134,14 @@ pub struct NonContributory;
 
 /// The nonce of Noise for ChaCha20-Poly1305.
 fn nonce_bytes(nonce: u64) -> [u8; 12] {
+    noise_nonce(nonce.to_le_bytes())
+}
+
+/// Four zero bytes, then the number in the order of the cipher.
+fn noise_nonce(number: [u8; 8]) -> [u8; 12] {
     let mut bytes = [0; 12];
     if let Some(last) = bytes.last_chunk_mut::<8>() {
-        *last = nonce.to_le_bytes();
+        *last = number;
     }
     bytes
 }

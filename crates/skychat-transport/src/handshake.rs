@@ -1,4 +1,4 @@
-//! The handshake: `Noise_XK_25519_ChaChaPoly_SHA256`, and inside it the proof of the Ed25519 keys.
+//! The handshake: Noise XK in one of its suites, and inside it the proof of the Ed25519 keys.
 //!
 //! Each step consumes itself and gives the next one, so that a message out of turn cannot be
 //! written. A failed step leaves nothing: the link is over, and the peer is told nothing.
@@ -26,14 +26,8 @@ use zeroize::Zeroizing;
 
 use crate::backend::{ExchangeKey, Primitives};
 use crate::resolver::{Resolver, STATIC_PLACEHOLDER, Seed};
-use crate::{LinkIdentity, OpeningKey, RekeyLimits, SealingKey};
+use crate::{LinkIdentity, OpeningKey, RekeyLimits, SealingKey, Suite};
 
-/// The name of the Noise protocol of suite 1.
-pub const NOISE_NAME: &str = "Noise_XK_25519_ChaChaPoly_SHA256";
-/// The prologue of suite 1: what both sides must agree on before the first byte.
-pub const PROLOGUE: &str = "skychat/1Noise_XK_25519_ChaChaPoly_SHA256";
-/// The byte in front of message 1 that names the suite.
-pub const SUITE: u8 = 1;
 /// Suite byte and message 1.
 pub const MESSAGE_1: usize = 1 + 48;
 /// Message 2.
@@ -57,12 +51,17 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The first byte names a suite we do not speak.
-    #[error("suite {found} is unknown, expected {SUITE}")]
+    /// The first byte names a suite that is not spoken here.
+    #[error("suite {found} is not spoken here, expected {expected}")]
     Suite {
         /// The byte.
         found: u8,
+        /// What is spoken here.
+        expected: &'static str,
     },
+    /// The suite to dial with is not to be had on this side.
+    #[error("suite {} cannot be dialled: this backend or processor does not have it", .0.number())]
+    NotOffered(Suite),
     /// A message does not authenticate: made for another key, another protocol, or changed. A key
     /// of small order counts as such.
     #[error("message {message} of the handshake does not authenticate")]
@@ -100,6 +99,8 @@ pub struct Initiator<'a> {
     pub identity: &'a LinkIdentity,
     /// Whom we mean to reach.
     pub peer: PublicKey,
+    /// What we speak. Any other than suite 1 is for a peer that is known to speak it.
+    pub suite: Suite,
     /// When keys are renewed.
     pub limits: RekeyLimits,
 }
@@ -108,16 +109,21 @@ impl Initiator<'_> {
     /// Writes the suite byte and message 1.
     ///
     /// # Errors
+    /// [`HandshakeError::NotOffered`]: our backend does not have the suite.
     /// [`HandshakeError::Setup`]: our own side failed.
     pub fn start(
         self,
         seed: [u8; 32],
         out: &mut [u8; MESSAGE_1],
     ) -> Result<AwaitReply, HandshakeError> {
+        if !self.suite.is_in(self.identity.primitives()) {
+            return Err(HandshakeError::NotOffered(self.suite));
+        }
         let peer_x25519 = self.peer.x25519();
-        let mut noise = Noise::new(self.identity, Some(&peer_x25519), Zeroizing::new(seed))?;
+        let seed = Zeroizing::new(seed);
+        let mut noise = Noise::new(self.identity, self.suite, Some(&peer_x25519), seed)?;
         let [suite, message @ ..] = out;
-        *suite = SUITE;
+        *suite = self.suite.number();
         noise.write(&[], message)?;
         Ok(AwaitReply {
             noise,
@@ -170,7 +176,7 @@ impl AwaitReply {
                 x25519: self.peer_x25519,
             },
         };
-        Ok((self.noise.split(Role::Initiator, self.limits), proof))
+        Ok((self.noise.split(Role::Initiator, self.limits)?, proof))
     }
 }
 
@@ -193,7 +199,7 @@ impl AwaitProof {
 }
 
 /// The responder's only step before it answers: takes the suite byte and message 1, writes
-/// message 2.
+/// message 2. It speaks every suite that its backend has.
 ///
 /// # Errors
 /// [`HandshakeError::Suite`], [`HandshakeError::Message`]: among them every initiator that means
@@ -206,10 +212,16 @@ pub fn respond(
     out: &mut [u8; MESSAGE_2],
 ) -> Result<AwaitClaim, HandshakeError> {
     let [suite, message @ ..] = first;
-    if *suite != SUITE {
-        return Err(HandshakeError::Suite { found: *suite });
-    }
-    let mut noise = Noise::new(identity, None, Zeroizing::new(seed))?;
+    let primitives = identity.primitives();
+    let spoken = Suite::from_number(*suite).filter(|suite| suite.is_in(primitives));
+    let spoken = spoken.ok_or_else(|| HandshakeError::Suite {
+        found: *suite,
+        expected: match Suite::AesGcm.is_in(primitives) {
+            true => "1 or 2",
+            false => "1",
+        },
+    })?;
+    let mut noise = Noise::new(identity, spoken, None, Zeroizing::new(seed))?;
     noise.read(1, message, &mut [])?;
     noise.write(&[], out)?;
     Ok(AwaitClaim {
@@ -272,6 +284,11 @@ impl Claimed {
         self.peer
     }
 
+    /// What is spoken.
+    pub fn suite(&self) -> Suite {
+        self.noise.suite
+    }
+
     /// Accepts the link. The signature is our proof, for the first record we send.
     ///
     /// # Errors
@@ -283,7 +300,7 @@ impl Claimed {
             x25519: *self.noise.own.public(),
         };
         let proof = bound.sign(&self.secret)?;
-        Ok((self.noise.split(Role::Responder, self.limits), proof))
+        Ok((self.noise.split(Role::Responder, self.limits)?, proof))
     }
 }
 
@@ -323,6 +340,7 @@ impl Bound {
 /// snow's handshake with our resolver. Dropped at the first error: it would go on after one.
 struct Noise {
     state: snow::HandshakeState,
+    suite: Suite,
     own: Arc<dyn ExchangeKey>,
     primitives: &'static dyn Primitives,
 }
@@ -330,12 +348,15 @@ struct Noise {
 impl Noise {
     fn new(
         identity: &LinkIdentity,
+        suite: Suite,
         peer: Option<&[u8; 32]>,
         seed: Seed,
     ) -> Result<Self, HandshakeError> {
-        let state = handshake_state(NOISE_NAME, PROLOGUE.as_bytes(), identity, peer, seed);
+        let prologue = suite.prologue().as_bytes();
+        let state = handshake_state(suite.noise_name(), prologue, identity, peer, seed);
         Ok(Noise {
             state: state.map_err(|_| HandshakeError::Setup)?,
+            suite,
             own: Arc::clone(identity.exchange()),
             primitives: identity.primitives(),
         })
@@ -368,17 +389,21 @@ impl Noise {
         self.state.get_remote_static()?.first_chunk().copied()
     }
 
-    fn split(mut self, role: Role, limits: RekeyLimits) -> LinkKeys {
+    fn split(mut self, role: Role, limits: RekeyLimits) -> Result<LinkKeys, HandshakeError> {
         let (initiator, responder) = self.state.dangerously_get_raw_split();
         let (initiator, responder) = (Zeroizing::new(initiator), Zeroizing::new(responder));
         let (ours, theirs) = match role {
             Role::Initiator => (&initiator, &responder),
             Role::Responder => (&responder, &initiator),
         };
-        LinkKeys {
-            seal: SealingKey::new(self.primitives, ours, limits),
-            open: OpeningKey::new(self.primitives, theirs, limits),
-        }
+        let cipher = |key| {
+            let cipher = self.suite.cipher(self.primitives, key);
+            cipher.ok_or(HandshakeError::Setup)
+        };
+        Ok(LinkKeys {
+            seal: SealingKey::new(cipher(ours)?, limits),
+            open: OpeningKey::new(cipher(theirs)?, limits),
+        })
     }
 }
 

@@ -3,13 +3,15 @@
 use zeroize::Zeroizing;
 
 use crate::Violation;
-use crate::backend::{Primitives, RecordCipher};
+use crate::backend::RecordCipher;
 use crate::record::{LENGTH, MAX_PLAINTEXT, TAG};
 
 /// When a direction of a link takes a new key: after the record that is the `records`th since the
 /// last time, or that brings its plaintext to `bytes` or more. Both sides count; nothing is said.
 ///
-/// The default is the protocol's (65,536 records, 2^30 bytes). Both ends have to use the same.
+/// The default is the protocol's (65,536 records, 2^30 bytes), of both suites. Both ends have to
+/// use the same. They keep AES-GCM far from what it can bear: `docs/protocol/link.md`, LINK-8, has
+/// the sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RekeyLimits {
     /// Records of one direction; at least 1.
@@ -31,12 +33,8 @@ impl Default for RekeyLimits {
 pub struct SealingKey(Chain);
 
 impl SealingKey {
-    pub(crate) fn new(
-        primitives: &'static dyn Primitives,
-        key: &[u8; 32],
-        limits: RekeyLimits,
-    ) -> Self {
-        SealingKey(Chain::new(primitives, key, limits))
+    pub(crate) fn new(cipher: Box<dyn RecordCipher>, limits: RekeyLimits) -> Self {
+        SealingKey(Chain::new(cipher, limits))
     }
 
     /// Seals a record in place. `record` is 2 bytes of room, the frames, 16 bytes of room; it
@@ -74,12 +72,8 @@ impl SealingKey {
 pub struct OpeningKey(Chain);
 
 impl OpeningKey {
-    pub(crate) fn new(
-        primitives: &'static dyn Primitives,
-        key: &[u8; 32],
-        limits: RekeyLimits,
-    ) -> Self {
-        OpeningKey(Chain::new(primitives, key, limits))
+    pub(crate) fn new(cipher: Box<dyn RecordCipher>, limits: RekeyLimits) -> Self {
+        OpeningKey(Chain::new(cipher, limits))
     }
 
     /// Opens a record in place. `body` is the record without its length: ciphertext, then tag.
@@ -138,9 +132,9 @@ struct Chain {
 }
 
 impl Chain {
-    fn new(primitives: &'static dyn Primitives, key: &[u8; 32], limits: RekeyLimits) -> Self {
+    fn new(cipher: Box<dyn RecordCipher>, limits: RekeyLimits) -> Self {
         Chain {
-            cipher: primitives.cipher(key),
+            cipher,
             nonce: 0,
             records: 0,
             bytes: 0,

@@ -13,7 +13,8 @@
 //! - [`Registry`] decides which of two links stays, [`Lobby`] who has to leave unheard.
 //!
 //! The feature `tcp` (on by default) drives it over TCP: [`Listener`], [`dial`], [`Link`]. The
-//! feature `aws-lc` adds the faster [`Backend`]; which one runs is chosen at run time.
+//! feature `aws-lc` adds the faster [`Backend`]; which one runs is chosen at run time. It also has
+//! the second [`Suite`], for two nodes that both have AES instructions.
 //!
 //! Byte tables, rules and what has to be refused: `docs/protocol/link.md`.
 //!
@@ -87,6 +88,7 @@ mod outbound;
 mod record;
 mod registry;
 mod resolver;
+mod suite;
 #[cfg(feature = "tcp")]
 mod tcp;
 #[cfg(test)]
@@ -100,7 +102,7 @@ pub use backend::Backend;
 pub use frame::{Frame, Frames, HEADER, MORE};
 pub use handshake::{
     AwaitClaim, AwaitProof, AwaitReply, Claimed, HandshakeError, Initiator, LinkKeys, MESSAGE_1,
-    MESSAGE_2, MESSAGE_3, NOISE_NAME, PROLOGUE, Role, SUITE, respond,
+    MESSAGE_2, MESSAGE_3, Role, respond,
 };
 pub use identity::LinkIdentity;
 pub use inbound::{Handler, InBuffer, READ_BUFFER, Received, Receiver};
@@ -112,6 +114,7 @@ pub use outbound::{
 };
 pub use record::{LENGTH, MAX_BODY, MAX_PLAINTEXT, MAX_WIRE, TAG};
 pub use registry::{Contender, NotTaken, Registry, tie_break};
+pub use suite::Suite;
 #[cfg(feature = "tcp")]
 pub use tcp::{
     Admission, Anyone, BindError, CloseReason, DialError, Factory, Link, LinkConfig, LinkStats,

@@ -14,6 +14,7 @@ use snow::resolvers::CryptoResolver;
 use snow::types;
 use zeroize::Zeroizing;
 
+use crate::Suite;
 use crate::backend::{ExchangeKey, Primitives, RecordCipher};
 
 /// The 32 random bytes of one handshake: the secret of its ephemeral key. Used once, then wiped.
@@ -60,8 +61,14 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn types::Cipher>> {
-        matches!(choice, CipherChoice::ChaChaPoly)
-            .then(|| Box::new(Cipher(self.primitives.cipher(&[0; 32]))) as Box<dyn types::Cipher>)
+        let suite = match choice {
+            CipherChoice::ChaChaPoly => Suite::ChaChaPoly,
+            CipherChoice::AESGCM => Suite::AesGcm,
+            #[allow(unreachable_patterns, reason = "features of snow add some")]
+            _ => return None,
+        };
+        let cipher = suite.cipher(self.primitives, &[0; 32])?;
+        Some(Box::new(Cipher { suite, cipher }))
     }
 }
 
@@ -135,15 +142,21 @@ impl types::Dh for Dh {
     }
 }
 
-struct Cipher(Box<dyn RecordCipher>);
+struct Cipher {
+    suite: Suite,
+    cipher: Box<dyn RecordCipher>,
+}
 
 impl types::Cipher for Cipher {
     fn name(&self) -> &'static str {
-        "ChaChaPoly"
+        match self.suite {
+            Suite::ChaChaPoly => "ChaChaPoly",
+            Suite::AesGcm => "AESGCM",
+        }
     }
 
     fn set(&mut self, key: &[u8; 32]) {
-        self.0.set(key);
+        self.cipher.set(key);
     }
 
     fn encrypt(&self, nonce: u64, ad: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
@@ -156,7 +169,7 @@ impl types::Cipher for Cipher {
             return 0;
         };
         text.copy_from_slice(plaintext);
-        match self.0.seal(nonce, ad, text) {
+        match self.cipher.seal(nonce, ad, text) {
             Ok(tag) => *room = tag,
             Err(_) => {
                 // Nothing in clear leaves; the peer refuses the zeros.
@@ -179,7 +192,7 @@ impl types::Cipher for Cipher {
             .ok_or(snow::Error::Decrypt)?;
         let out = out.get_mut(..text.len()).ok_or(snow::Error::Decrypt)?;
         out.copy_from_slice(text);
-        let opened = self.0.open(nonce, ad, out, tag);
+        let opened = self.cipher.open(nonce, ad, out, tag);
         opened.map_err(|_| snow::Error::Decrypt)?;
         Ok(text.len())
     }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::backend::{Backend, ExchangeKey, NonContributory, Primitives, RecordCipher};
 use crate::handshake::{MESSAGE_1, MESSAGE_2, MESSAGE_3};
-use crate::{AwaitProof, Initiator, LinkIdentity, LinkKeys, RekeyLimits, respond};
+use crate::{AwaitProof, Initiator, LinkIdentity, LinkKeys, RekeyLimits, Suite, respond};
 
 /// 32 bytes, counted up from `first`.
 pub(crate) fn counted(first: u8) -> [u8; 32] {
@@ -32,6 +32,17 @@ pub(crate) fn bob(backend: Backend) -> LinkIdentity {
 pub(crate) const ANN_EPHEMERAL: u8 = 0x40;
 pub(crate) const BOB_EPHEMERAL: u8 = 0x60;
 
+/// Every suite of every backend of this build.
+pub(crate) fn each_suite(test: impl Fn(Backend, Suite)) {
+    for &backend in Backend::BUILT_IN {
+        for suite in Suite::ALL {
+            if backend.offers(suite) {
+                test(backend, suite);
+            }
+        }
+    }
+}
+
 /// A finished handshake, with what went over the wire.
 pub(crate) struct Finished {
     pub(crate) message_1: [u8; MESSAGE_1],
@@ -47,11 +58,22 @@ pub(crate) struct Finished {
 
 /// The handshake of the vectors.
 pub(crate) fn handshake(ann: &LinkIdentity, bob: &LinkIdentity, limits: RekeyLimits) -> Finished {
+    handshake_of(Suite::ChaChaPoly, ann, bob, limits)
+}
+
+/// The same of any suite.
+pub(crate) fn handshake_of(
+    suite: Suite,
+    ann: &LinkIdentity,
+    bob: &LinkIdentity,
+    limits: RekeyLimits,
+) -> Finished {
     let (mut message_1, mut message_2, mut message_3) =
         ([0; MESSAGE_1], [0; MESSAGE_2], [0; MESSAGE_3]);
     let initiator = Initiator {
         identity: ann,
         peer: bob.public(),
+        suite,
         limits,
     };
     let waiting = initiator
@@ -109,6 +131,10 @@ impl Primitives for Nobody {
 
     fn cipher(&self, key: &[u8; 32]) -> Box<dyn RecordCipher> {
         Backend::RustCrypto.primitives().cipher(key)
+    }
+
+    fn aes_gcm(&self, key: &[u8; 32]) -> Option<Box<dyn RecordCipher>> {
+        Backend::default().primitives().aes_gcm(key)
     }
 
     fn exchange_key(&self, _: &[u8; 32]) -> Box<dyn ExchangeKey> {

@@ -23,7 +23,7 @@ use skychat_proto::link::{Hello, LinkMessage};
 use skychat_transport::{
     Anyone, Backend, CloseReason, Handler, Initiator, LENGTH, Link, LinkConfig, LinkIdentity,
     Listener, ListenerLimits, MESSAGE_1, MESSAGE_2, MESSAGE_3, Outbound, Receiver, RekeyLimits,
-    Service, Violation, dial, respond,
+    Service, Suite, Violation, dial, respond,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
@@ -39,7 +39,11 @@ fn calls(stats: &Stats) -> usize {
 #[test]
 fn the_hot_path_does_not_allocate() {
     for &backend in Backend::BUILT_IN {
-        in_memory(backend);
+        for suite in Suite::ALL {
+            if backend.offers(suite) {
+                in_memory(backend, suite);
+            }
+        }
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -51,7 +55,7 @@ fn the_hot_path_does_not_allocate() {
 }
 
 /// Queue, seal, open, handler; small messages, packed ones, and fragments; across new keys.
-fn in_memory(backend: Backend) {
+fn in_memory(backend: Backend, suite: Suite) {
     struct Count(usize);
     impl Handler for Count {
         type Error = Violation;
@@ -80,6 +84,7 @@ fn in_memory(backend: Backend) {
     let initiator = Initiator {
         identity: &ann,
         peer: bob.public(),
+        suite,
         limits,
     };
     let waiting = initiator.start([3; 32], &mut first).unwrap();
@@ -134,7 +139,7 @@ fn in_memory(backend: Backend) {
             calls(&change)
         })
         .min();
-    assert_eq!(fewest, Some(0), "{}", backend.name());
+    assert_eq!(fewest, Some(0), "{backend:?}, {suite:?}");
 }
 
 /// Answers on the side that was dialled; goes on with the next round on the other, until it has

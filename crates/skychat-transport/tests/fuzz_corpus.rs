@@ -81,7 +81,12 @@ fn seed(name: &str, parts: &[&[u8]]) -> (String, Vec<u8>) {
 }
 
 fn vectors() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/link.json");
+    vectors_in("link.json")
+}
+
+fn vectors_in(file: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let path = folder.join(file);
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
@@ -97,13 +102,24 @@ fn responder_seeds() -> Seeds {
         seed("greeted", &[&[0], &[0; 49 + 160], &frames]),
         seed("early", &[&[0], &[0; 49 + 160], &[0, 1, 0, 0, 1, 7]]),
         seed("changed", &[&[0], &[0; 60], &[1]]),
+        seed("suite-2-accepted", &[&[4], &[0; 49 + 160]]),
+        seed("suite-2-greeted", &[&[4], &[0; 49 + 160], &frames]),
+        seed("suite-2-changed", &[&[4], &[0; 60], &[1]]),
+        // The suite byte, changed on the way.
+        seed("suite-1-made-2", &[&[0], &[3]]),
+        seed("suite-2-made-1", &[&[4], &[3]]),
     ];
-    let refused = vectors["refuse"]["to_responder"].as_array().unwrap();
-    for (n, case) in refused.iter().enumerate() {
-        let first = hex(&case["suite_and_message_1"]);
-        let third = case.get("message_3").map(hex).unwrap_or_default();
-        // Taken as they are.
-        seeds.push(seed(&format!("refused-{n:02}"), &[&[3], &first, &third]));
+    // Taken as they are.
+    for (file, mode, name) in [
+        ("link.json", 3, "refused"),
+        ("link-suite-2.json", 7, "suite-2-refused"),
+    ] {
+        let refused = &vectors_in(file)["refuse"]["to_responder"];
+        for (n, case) in refused.as_array().unwrap().iter().enumerate() {
+            let first = hex(&case["suite_and_message_1"]);
+            let third = case.get("message_3").map(hex).unwrap_or_default();
+            seeds.push(seed(&format!("{name}-{n:02}"), &[&[mode], &first, &third]));
+        }
     }
     seeds
 }
@@ -116,11 +132,19 @@ fn initiator_seeds() -> Seeds {
         seed("greeted", &[&[0], &[0; 48], &greeting]),
         seed("no-proof", &[&[0], &[0; 48], &greeting[73..]]),
         seed("changed", &[&[0], &[0; 40], &[1]]),
+        seed("suite-2-accepted", &[&[4], &[0; 48]]),
+        seed("suite-2-greeted", &[&[4], &[0; 48], &greeting]),
+        seed("suite-2-changed", &[&[4], &[0; 40], &[1]]),
     ];
-    let refused = vectors["refuse"]["to_initiator"].as_array().unwrap();
-    for (n, case) in refused.iter().enumerate() {
-        if let Some(second) = case.get("message_2") {
-            seeds.push(seed(&format!("refused-{n:02}"), &[&[1], &hex(second)]));
+    for (file, mode, name) in [
+        ("link.json", 1, "refused"),
+        ("link-suite-2.json", 5, "suite-2-refused"),
+    ] {
+        let refused = &vectors_in(file)["refuse"]["to_initiator"];
+        for (n, case) in refused.as_array().unwrap().iter().enumerate() {
+            if let Some(second) = case.get("message_2") {
+                seeds.push(seed(&format!("{name}-{n:02}"), &[&[mode], &hex(second)]));
+            }
         }
     }
     seeds

@@ -14,7 +14,7 @@ use skychat_proto::ids::ServiceId;
 use skychat_proto::link::{Goodbye, LinkMessage};
 use skychat_transport::{
     CloseReason, DialError, Initiator, ListenerLimits, LobbyLimits, MESSAGE_1, MESSAGE_2,
-    MESSAGE_3, RekeyLimits, SendError, Stage, Timing,
+    MESSAGE_3, RekeyLimits, SendError, Stage, Suite, Timing,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -98,6 +98,7 @@ async fn a_handshake_broken_off_at_any_byte_leaves_nothing() {
         let initiator = Initiator {
             identity: &ann,
             peer: bob.key,
+            suite: Suite::ChaChaPoly,
             limits: RekeyLimits::default(),
         };
         initiator.start([7; 32], &mut first).unwrap();
@@ -109,6 +110,7 @@ async fn a_handshake_broken_off_at_any_byte_leaves_nothing() {
         let initiator = Initiator {
             identity: &ann,
             peer: bob.key,
+            suite: Suite::ChaChaPoly,
             limits: RekeyLimits::default(),
         };
         let state = initiator.start([7; 32], &mut first).unwrap();

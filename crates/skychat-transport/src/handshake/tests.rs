@@ -2,8 +2,8 @@ use super::*;
 use crate::Backend;
 use crate::backend::RecordCipher;
 use crate::testing::{
-    ANN_EPHEMERAL, BOB_EPHEMERAL, Finished, Nobody, ann, bob, counted, handshake, identity, unhex,
-    unhex32,
+    ANN_EPHEMERAL, BOB_EPHEMERAL, Finished, Nobody, ann, bob, counted, each_suite, handshake,
+    handshake_of, identity, unhex, unhex32,
 };
 
 const LIMITS: RekeyLimits = RekeyLimits {
@@ -12,10 +12,15 @@ const LIMITS: RekeyLimits = RekeyLimits {
 };
 
 fn started(ann: &LinkIdentity, peer: PublicKey) -> (AwaitReply, [u8; MESSAGE_1]) {
+    started_in(Suite::ChaChaPoly, ann, peer)
+}
+
+fn started_in(suite: Suite, ann: &LinkIdentity, peer: PublicKey) -> (AwaitReply, [u8; MESSAGE_1]) {
     let mut out = [0; MESSAGE_1];
     let initiator = Initiator {
         identity: ann,
         peer,
+        suite,
         limits: LIMITS,
     };
     let state = initiator.start(counted(ANN_EPHEMERAL), &mut out).unwrap();
@@ -39,8 +44,8 @@ fn each_backend(test: impl Fn(Backend)) {
 
 #[test]
 fn link_1_both_sides_know_whom_they_talk_to() {
-    each_backend(|backend| {
-        let done = handshake(&ann(backend), &bob(backend), LIMITS);
+    each_suite(|backend, suite| {
+        let done = handshake_of(suite, &ann(backend), &bob(backend), LIMITS);
         assert_eq!(done.claimed, ann(backend).public());
         assert_eq!(
             done.expected.check(&done.proof).unwrap(),
@@ -51,10 +56,10 @@ fn link_1_both_sides_know_whom_they_talk_to() {
 
 #[test]
 fn link_1_records_pass_both_ways() {
-    each_backend(|backend| {
+    each_suite(|backend, suite| {
         let Finished {
             mut ann, mut bob, ..
-        } = handshake(&ann(backend), &bob(backend), LIMITS);
+        } = handshake_of(suite, &ann(backend), &bob(backend), LIMITS);
         for text in [&b"x"[..], b"some frames", &[7; 65_519]] {
             let mut record = [&[0; 2], text, &[0; 16]].concat();
             ann.seal.seal(&mut record).unwrap();
@@ -84,11 +89,77 @@ fn link_1_backends_make_the_same_bytes() {
 fn link_1_an_unknown_suite_is_refused() {
     let backend = Backend::default();
     let (_, mut first) = started(&ann(backend), bob(backend).public());
-    for found in [0, 2, 255] {
+    for found in [0, 3, 255] {
         first[0] = found;
         let refused = answered(&bob(backend), &first).unwrap_err();
-        assert_eq!(refused, HandshakeError::Suite { found });
+        assert!(matches!(refused, HandshakeError::Suite { found: byte, .. } if byte == found));
+        let refused = answered(&bob(Backend::RustCrypto), &first).unwrap_err();
+        let expected = "1";
+        assert_eq!(refused, HandshakeError::Suite { found, expected });
     }
+}
+
+/// Without the backend suite 2 is an unknown suite, and cannot be dialled.
+#[test]
+fn link_1_suite_2_is_not_there_without_its_backend() {
+    let portable = Backend::RustCrypto;
+    let (_, mut first) = started(&ann(portable), bob(portable).public());
+    first[0] = 2;
+    let refused = answered(&bob(portable), &first).unwrap_err();
+    let text = "suite 2 is not spoken here, expected 1";
+    assert_eq!(refused.to_string(), text);
+    let initiator = Initiator {
+        identity: &ann(portable),
+        peer: bob(portable).public(),
+        suite: Suite::AesGcm,
+        limits: LIMITS,
+    };
+    let mut out = [0; MESSAGE_1];
+    let refused = initiator.start(counted(ANN_EPHEMERAL), &mut out);
+    let refused = refused.unwrap_err();
+    assert_eq!(refused, HandshakeError::NotOffered(Suite::AesGcm));
+    assert_eq!(out, [0; MESSAGE_1]);
+}
+
+/// A suite byte that was changed on the way, in either direction: the prologue holds the name, so
+/// message 1 does not authenticate.
+#[test]
+fn link_1_a_suite_that_was_changed_on_the_way_is_refused() {
+    each_suite(|backend, suite| {
+        if !backend.offers(Suite::AesGcm) {
+            return;
+        }
+        let (_, mut first) = started_in(suite, &ann(backend), bob(backend).public());
+        assert_eq!(first[0], suite.number());
+        assert!(answered(&bob(backend), &first).is_ok());
+        first[0] ^= 3;
+        let refused = answered(&bob(backend), &first).unwrap_err();
+        assert_eq!(refused, HandshakeError::Message { message: 1 });
+    });
+}
+
+/// Both suites with the same secrets: nothing that goes over the wire but the ephemeral keys is
+/// the same, and neither a claim nor a proof of one holds in the other.
+#[test]
+fn link_1_suites_have_nothing_in_common() {
+    let backend = Backend::default();
+    if !backend.offers(Suite::AesGcm) {
+        return;
+    }
+    let done = Suite::ALL.map(|suite| handshake_of(suite, &ann(backend), &bob(backend), LIMITS));
+    let [one, two] = done;
+    assert_eq!(one.message_1[1..33], two.message_1[1..33]);
+    assert_ne!(one.message_1[33..], two.message_1[33..]);
+    assert_eq!(one.message_2[..32], two.message_2[..32]);
+    assert_ne!(one.message_2[32..], two.message_2[32..]);
+    assert_ne!(one.message_3[..48], two.message_3[..48]);
+    assert_ne!(one.proof, two.proof);
+    let refused = one.expected.check(&two.proof).unwrap_err();
+    assert_eq!(refused, HandshakeError::Unproven);
+    let (_, first) = started_in(Suite::AesGcm, &ann(backend), bob(backend).public());
+    let (answering, _) = answered(&bob(backend), &first).unwrap();
+    let refused = answering.finish(&one.message_3).unwrap_err();
+    assert_eq!(refused, HandshakeError::Message { message: 3 });
 }
 
 #[test]
@@ -105,7 +176,17 @@ fn link_1_another_key_than_the_one_dialled_shows_at_message_1() {
 #[test]
 fn link_1_a_changed_message_is_refused() {
     let backend = Backend::default();
+    for suite in Suite::ALL
+        .into_iter()
+        .filter(|&suite| backend.offers(suite))
+    {
+        every_changed_message_is_refused(backend, suite);
+    }
+}
+
+fn every_changed_message_is_refused(backend: Backend, suite: Suite) {
     let (ann, bob) = (ann(backend), bob(backend));
+    let started = |ann, peer| started_in(suite, ann, peer);
     let step = if cfg!(feature = "aws-lc") { 3 } else { 17 };
     for bit in (8..MESSAGE_1 * 8).step_by(step) {
         let (_, mut first) = started(&ann, bob.public());
@@ -322,25 +403,42 @@ fn published(secret: [u8; 32], backend: Backend) -> LinkIdentity {
 /// transport messages each way, and the handshake hash.
 #[test]
 fn the_published_noise_vector_holds_on_every_backend() {
-    published_vector(include_str!("../../tests/vectors/noise-xk-cacophony.json"));
+    published_vector(
+        Suite::ChaChaPoly,
+        include_str!("../../tests/vectors/noise-xk-cacophony.json"),
+    );
+    published_vector(
+        Suite::AesGcm,
+        include_str!("../../tests/vectors/noise-xk-aesgcm-cacophony.json"),
+    );
 }
 
 /// The same with the vector that snow publishes: another prologue, payloads in all messages, no hash.
 #[test]
 fn the_vector_of_snow_holds_on_every_backend() {
-    published_vector(include_str!("../../tests/vectors/noise-xk-snow.json"));
+    published_vector(
+        Suite::ChaChaPoly,
+        include_str!("../../tests/vectors/noise-xk-snow.json"),
+    );
+    published_vector(
+        Suite::AesGcm,
+        include_str!("../../tests/vectors/noise-xk-aesgcm-snow.json"),
+    );
 }
 
-fn published_vector(text: &str) {
+fn published_vector(suite: Suite, text: &str) {
     let vector: serde_json::Value = serde_json::from_str(text).unwrap();
-    assert_eq!(vector["protocol_name"], NOISE_NAME);
+    assert_eq!(vector["protocol_name"], suite.noise_name());
     let field = |name: &str| unhex(vector[name].as_str().unwrap());
     let key = |name: &str| unhex32(vector[name].as_str().unwrap());
     each_backend(|backend| {
+        if !backend.offers(suite) {
+            return;
+        }
         let prologue = field("init_prologue");
         let rs = key("init_remote_static");
         let state = |own: LinkIdentity, peer: Option<&[u8; 32]>, e: [u8; 32]| {
-            handshake_state(NOISE_NAME, &prologue, &own, peer, Zeroizing::new(e)).unwrap()
+            handshake_state(suite.noise_name(), &prologue, &own, peer, Zeroizing::new(e)).unwrap()
         };
         let own = published(key("init_static"), backend);
         let mut i = state(own, Some(&rs), key("init_ephemeral"));
@@ -372,8 +470,8 @@ fn published_vector(text: &str) {
         // What follows, by our own keys.
         let (to_r, to_i) = i.dangerously_get_raw_split();
         let primitives = backend.primitives();
-        let mut seal_i = SealingKey::new(primitives, &to_r, LIMITS);
-        let mut seal_r = SealingKey::new(primitives, &to_i, LIMITS);
+        let seal = |key| SealingKey::new(suite.cipher(primitives, key).unwrap(), LIMITS);
+        let (mut seal_i, mut seal_r) = (seal(&to_r), seal(&to_i));
         for n in 3..messages.len() {
             let sealing = if n % 2 == 0 { &mut seal_i } else { &mut seal_r };
             let mut record = [&[0; 2], &part(n, "payload")[..], &[0; 16]].concat();

@@ -14,10 +14,16 @@ pub(crate) struct Transcript {
 }
 
 /// Two states of snow, after message 2.
-fn halfway(ann: &LinkIdentity, bob: &LinkIdentity, e_i: [u8; 32], e_r: [u8; 32]) -> (Noise, Noise) {
+fn halfway(
+    suite: Suite,
+    ann: &LinkIdentity,
+    bob: &LinkIdentity,
+    e_i: [u8; 32],
+    e_r: [u8; 32],
+) -> (Noise, Noise) {
     let peer = bob.public().x25519();
-    let mut i = Noise::new(ann, Some(&peer), Zeroizing::new(e_i)).unwrap();
-    let mut r = Noise::new(bob, None, Zeroizing::new(e_r)).unwrap();
+    let mut i = Noise::new(ann, suite, Some(&peer), Zeroizing::new(e_i)).unwrap();
+    let mut r = Noise::new(bob, suite, None, Zeroizing::new(e_r)).unwrap();
     let mut message = [0; 48];
     i.write(&[], &mut message).unwrap();
     r.read(1, &message, &mut []).unwrap();
@@ -28,12 +34,13 @@ fn halfway(ann: &LinkIdentity, bob: &LinkIdentity, e_i: [u8; 32], e_r: [u8; 32])
 
 impl Transcript {
     pub(crate) fn of(
+        suite: Suite,
         ann: &LinkIdentity,
         bob: &LinkIdentity,
         ann_ephemeral: [u8; 32],
         bob_ephemeral: [u8; 32],
     ) -> Self {
-        let (mut i, mut r) = halfway(ann, bob, ann_ephemeral, bob_ephemeral);
+        let (mut i, mut r) = halfway(suite, ann, bob, ann_ephemeral, bob_ephemeral);
         let after_2 = i.hash();
         let claim = claim(ann, &bound(&i));
         let mut message = [0; MESSAGE_3];
@@ -52,12 +59,19 @@ impl Transcript {
 
     /// Messages 3 of the vectors' handshake that authenticate, with claims that do not hold.
     pub(crate) fn bad_claims(
+        suite: Suite,
         ann: &LinkIdentity,
         bob: &LinkIdentity,
         eve: &LinkIdentity,
     ) -> Vec<(&'static str, [u8; MESSAGE_3])> {
         let message = |make: &dyn Fn(Bound) -> [u8; CLAIM]| {
-            let (mut i, _) = halfway(ann, bob, counted(ANN_EPHEMERAL), counted(BOB_EPHEMERAL));
+            let (mut i, _) = halfway(
+                suite,
+                ann,
+                bob,
+                counted(ANN_EPHEMERAL),
+                counted(BOB_EPHEMERAL),
+            );
             let mut out = [0; MESSAGE_3];
             let claim = make(bound(&i));
             i.write(&claim, &mut out).unwrap();
@@ -104,10 +118,17 @@ impl Transcript {
 
 /// The handshake of the vectors, finished, as snow holds it.
 pub(crate) fn snow_pair(
+    suite: Suite,
     ann: &LinkIdentity,
     bob: &LinkIdentity,
 ) -> (snow::HandshakeState, snow::HandshakeState) {
-    let (mut i, mut r) = halfway(ann, bob, counted(ANN_EPHEMERAL), counted(BOB_EPHEMERAL));
+    let (mut i, mut r) = halfway(
+        suite,
+        ann,
+        bob,
+        counted(ANN_EPHEMERAL),
+        counted(BOB_EPHEMERAL),
+    );
     let claim = claim(ann, &bound(&i));
     let mut message = [0; MESSAGE_3];
     i.write(&claim, &mut message).unwrap();

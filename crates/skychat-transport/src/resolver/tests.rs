@@ -1,7 +1,9 @@
+use snow::params::NoiseParams;
 use snow::types::Random;
 
 use super::*;
 use crate::Backend;
+use crate::testing::each_suite;
 
 fn resolver() -> Resolver {
     let primitives = Backend::RustCrypto.primitives();
@@ -33,7 +35,20 @@ fn only_the_primitives_of_the_protocol_are_there() {
     assert!(resolver.resolve_hash(&HashChoice::SHA256).is_some());
     assert!(resolver.resolve_hash(&HashChoice::Blake2s).is_none());
     assert!(resolver.resolve_cipher(&CipherChoice::ChaChaPoly).is_some());
+    // The portable backend has no AES.
     assert!(resolver.resolve_cipher(&CipherChoice::AESGCM).is_none());
+}
+
+#[test]
+fn a_cipher_says_its_name() {
+    each_suite(|backend, suite| {
+        let primitives = backend.primitives();
+        let own = Arc::from(primitives.exchange_key(&[1; 32]));
+        let resolver = Resolver::new(primitives, own, Zeroizing::new([2; 32]));
+        let name: NoiseParams = suite.noise_name().parse().unwrap();
+        let cipher = resolver.resolve_cipher(&name.cipher).unwrap();
+        assert!(suite.noise_name().contains(cipher.name()), "{suite:?}");
+    });
 }
 
 #[test]

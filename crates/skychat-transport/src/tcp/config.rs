@@ -12,13 +12,18 @@ use tokio_util::task::TaskTracker;
 
 use super::pool::BufferPool;
 use super::{CloseReason, Link, Links};
-use crate::{LinkIdentity, OutboundBudget, RekeyLimits, Violation};
+use crate::{LinkIdentity, OutboundBudget, RekeyLimits, Suite, Violation};
 
 /// What all links of a node share. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct LinkConfig {
     /// Who we are.
     pub identity: LinkIdentity,
+    /// What is spoken on links we dial: suite 1, unless the peer is known to speak another one.
+    /// What a dialled peer speaks is for the caller to know (LINK-1): a clone of the configuration
+    /// with another suite serves the dials to those peers. On links that are dialled to us every
+    /// suite of our backend is spoken.
+    pub suite: Suite,
     /// Gives the hello of the moment; asked once for each link. The services it names are those
     /// whose messages reach the [`Service`].
     pub hello: Arc<dyn Fn() -> Hello + Send + Sync>,
@@ -46,6 +51,7 @@ impl LinkConfig {
     ) -> Self {
         LinkConfig {
             identity,
+            suite: Suite::default(),
             hello: Arc::new(hello),
             admission: Arc::new(admission),
             links: Links::default(),

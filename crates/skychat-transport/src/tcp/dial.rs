@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::greet::{self, Opened, Proof};
 use super::{CloseReason, Factory, Link, LinkConfig, socket};
-use crate::Violation;
 use crate::handshake::{HandshakeError, Initiator, MESSAGE_1, MESSAGE_2, MESSAGE_3};
+use crate::{Suite, Violation};
 
 /// How far a dial had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +35,9 @@ pub enum DialError {
     /// The key dialled is our own.
     #[error("the key dialled is this node's own")]
     OwnKey,
+    /// The suite to dial with is not to be had on this side; nothing was sent.
+    #[error("suite {} cannot be dialled: this backend or processor does not have it", .0.number())]
+    NotOffered(Suite),
     /// Nothing answers at the address.
     #[error("nothing answers at {addr}")]
     Unreachable {
@@ -45,7 +48,8 @@ pub enum DialError {
         source: io::Error,
     },
     /// The peer closed before message 2: it has another key than the one dialled, speaks something
-    /// else, or takes no more connections.
+    /// else (another suite, if it was dialled with one that not everybody has), or takes no more
+    /// connections.
     #[error("closed before message 2: another key is there, or no Skychat")]
     ClosedBeforeMessage2,
     /// What came as message 2 does not authenticate: whoever answers does not have the key dialled.
@@ -83,6 +87,7 @@ impl DialError {
         !matches!(
             self,
             DialError::OwnKey
+                | DialError::NotOffered(_)
                 | DialError::Unreachable { .. }
                 | DialError::TimedOut {
                     stage: Stage::Connect
@@ -93,6 +98,10 @@ impl DialError {
 
 /// Dials `addr`, where the node with the key `expect` is believed to be. `factory` makes the
 /// service of the link when it is up.
+///
+/// It speaks [`LinkConfig::suite`], and tries no other: after
+/// [`ClosedBeforeMessage2`](DialError::ClosedBeforeMessage2) with a suite that not everybody has,
+/// the caller may dial again with suite 1 (LINK-1 says what that costs).
 ///
 /// # Errors
 /// [`DialError`], by stage.
@@ -107,6 +116,9 @@ pub async fn dial<F: Factory>(
 ) -> Result<Link, DialError> {
     if expect == config.identity.public() {
         return Err(DialError::OwnKey);
+    }
+    if !config.suite.is_in(config.identity.primitives()) {
+        return Err(DialError::NotOffered(config.suite));
     }
     let unreachable = |source| DialError::Unreachable { addr, source };
     let connected = timeout(config.timing.connect, TcpStream::connect(addr)).await;
@@ -147,6 +159,7 @@ async fn handshake(
     let initiator = Initiator {
         identity: &config.identity,
         peer: expect,
+        suite: config.suite,
         limits: config.rekey,
     };
     let seed = socket::seed().map_err(|_| DialError::Failed)?;
@@ -171,6 +184,7 @@ async fn handshake(
         stream,
         addr,
         peer: expect,
+        suite: config.suite,
         keys,
         proof: Proof::Expected(proof),
         hello_by,

@@ -19,7 +19,7 @@ use super::writer::Writer;
 use super::{CloseReason, Factory, Link, LinkConfig, Links, Service};
 use crate::handshake::AwaitProof;
 use crate::registry::NotTaken;
-use crate::{Handler, InBuffer, LinkKeys, Receiver, Role};
+use crate::{Handler, InBuffer, LinkKeys, Receiver, Role, Suite};
 
 /// A connection whose handshake is done.
 pub(super) struct Opened {
@@ -28,6 +28,7 @@ pub(super) struct Opened {
     pub(super) stream: TcpStream,
     pub(super) addr: SocketAddr,
     pub(super) peer: PublicKey,
+    pub(super) suite: Suite,
     pub(super) keys: LinkKeys,
     pub(super) proof: Proof,
     /// Until when the hello has to be there.
@@ -62,6 +63,7 @@ pub(super) fn open<F: Factory>(
     let facts = Facts {
         id: opened.id,
         peer: opened.peer,
+        suite: opened.suite,
         inbound: role == Role::Responder,
         addr: opened.addr,
         direct_pause: config.timing.direct_pause,

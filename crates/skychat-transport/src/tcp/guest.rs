@@ -83,15 +83,17 @@ impl<F: Factory> Guest<F> {
             if peer == own || !admission.admits(&peer) {
                 return Err(Turned::Refused(peer));
             }
+            let suite = claimed.suite();
             let (keys, proof) = claimed.accept().map_err(|_| Turned::Failed)?;
-            Ok((peer, keys, proof))
+            Ok((peer, suite, keys, proof))
         });
-        let (peer, keys, proof) = judged.await.unwrap_or(Err(Turned::Failed))?;
+        let (peer, suite, keys, proof) = judged.await.unwrap_or(Err(Turned::Failed))?;
         Ok(Opened {
             id: self.id,
             stream,
             addr,
             peer,
+            suite,
             keys,
             proof: Proof::Ours(proof),
             hello_by,

@@ -12,7 +12,7 @@ use skychat_proto::open::WriterKind;
 
 use super::CloseReason;
 use super::shared::Shared;
-use crate::SendError;
+use crate::{SendError, Suite};
 
 /// A link that is up. Cheap to clone; dropping every handle does not close it, [`close`] does.
 ///
@@ -29,6 +29,11 @@ impl Link {
     /// Its name in this process; never used twice.
     pub fn id(&self) -> LinkId {
         self.0.id
+    }
+
+    /// What is spoken on it.
+    pub fn suite(&self) -> Suite {
+        self.0.suite
     }
 
     /// The first hello of the peer. Later ones go to the [`Service`](super::Service).

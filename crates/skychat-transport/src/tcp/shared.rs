@@ -23,11 +23,12 @@ use super::CloseReason;
 use super::counters::{Counters, add};
 use super::wire::Wire;
 use crate::outbound::{LOW_WATER, message_len};
-use crate::{Outbound, OutboundBudget, SealingKey, SendError};
+use crate::{Outbound, OutboundBudget, SealingKey, SendError, Suite};
 
 pub(super) struct Shared {
     pub(super) id: LinkId,
     pub(super) peer: PublicKey,
+    pub(super) suite: Suite,
     pub(super) inbound: bool,
     pub(super) addr: SocketAddr,
     pub(super) since: Instant,
@@ -96,6 +97,7 @@ pub(super) enum Step {
 pub(super) struct Facts {
     pub(super) id: LinkId,
     pub(super) peer: PublicKey,
+    pub(super) suite: Suite,
     pub(super) inbound: bool,
     pub(super) addr: SocketAddr,
     pub(super) direct_pause: Duration,
@@ -107,6 +109,7 @@ impl Shared {
         Shared {
             id: facts.id,
             peer: facts.peer,
+            suite: facts.suite,
             inbound: facts.inbound,
             addr: facts.addr,
             since: Instant::now(),

@@ -8,7 +8,7 @@ use skychat_proto::ids::ServiceId;
 use skychat_proto::link::{Hello, LinkMessage};
 use skychat_transport::{
     AwaitProof, Handler, InBuffer, Initiator, LinkIdentity, LinkKeys, MESSAGE_1, MESSAGE_2,
-    MESSAGE_3, OpeningKey, Outbound, Receiver, RekeyLimits, SealingKey, Violation, respond,
+    MESSAGE_3, OpeningKey, Outbound, Receiver, RekeyLimits, SealingKey, Suite, Violation, respond,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -52,6 +52,7 @@ impl Raw {
         let initiator = Initiator {
             identity: &own,
             peer,
+            suite: Suite::ChaChaPoly,
             limits: RekeyLimits::default(),
         };
         let state = initiator.start([n; 32], &mut first).unwrap();

@@ -17,7 +17,7 @@ use skychat_proto::open::WriterKind;
 use skychat_transport::{
     AwaitClaim, AwaitProof, AwaitReply, Backend, Handler, InBuffer, Initiator, LinkIdentity,
     LinkKeys, MAX_PLAINTEXT, MESSAGE_1, MESSAGE_2, MESSAGE_3, Receiver, RekeyLimits, SealingKey,
-    Violation, respond,
+    Suite, Violation, respond,
 };
 
 pub(crate) type Target = fn(&[u8]);
@@ -46,11 +46,20 @@ fn identity(first: u8) -> LinkIdentity {
     LinkIdentity::new(secret, Backend::default())
 }
 
-fn dial() -> (AwaitReply, [u8; MESSAGE_1]) {
+/// Suite 2 where it is asked for and to be had: builds without its backend fuzz the other one.
+fn suite(mode: u8) -> Suite {
+    match mode & 4 != 0 && Backend::default().offers(Suite::AesGcm) {
+        true => Suite::AesGcm,
+        false => Suite::ChaChaPoly,
+    }
+}
+
+fn dial(suite: Suite) -> (AwaitReply, [u8; MESSAGE_1]) {
     let mut out = [0; MESSAGE_1];
     let initiator = Initiator {
         identity: &ANN,
         peer: BOB.public(),
+        suite,
         limits: LIMITS,
     };
     (initiator.start(counted(0x40), &mut out).unwrap(), out)
@@ -73,12 +82,12 @@ fn mix<'a>(raw: bool, data: &'a [u8], real: &mut [u8]) -> (&'a [u8], bool) {
     (rest, before != real)
 }
 
-/// A responder is sent messages 1 and 3, made up or changed from real ones, then records.
+/// A responder is sent messages 1 and 3, of either suite, made up or changed from real ones, then records.
 pub(crate) fn noise_responder_bytes(data: &[u8]) {
     let Some((&mode, data)) = data.split_first() else {
         return;
     };
-    let (waiting, mut first) = dial();
+    let (waiting, mut first) = dial(suite(mode));
     let (data, changed) = mix(mode & 1 != 0, data, &mut first);
     let Some((state, reply)) = answer(&first) else {
         assert!(changed);
@@ -99,12 +108,12 @@ pub(crate) fn noise_responder_bytes(data: &[u8]) {
     }
 }
 
-/// An initiator is sent message 2, made up or changed, then records.
+/// An initiator of either suite is sent message 2, made up or changed, then records.
 pub(crate) fn noise_initiator_bytes(data: &[u8]) {
     let Some((&mode, data)) = data.split_first() else {
         return;
     };
-    let (waiting, first) = dial();
+    let (waiting, first) = dial(suite(mode));
     let (state, mut reply) = answer(&first).unwrap();
     let (data, changed) = mix(mode & 1 != 0, data, &mut reply);
     let mut third = [0; MESSAGE_3];
@@ -125,7 +134,7 @@ pub(crate) fn record_deframer(data: &[u8]) {
         return;
     };
     let run = |piece: usize| {
-        let (waiting, first) = dial();
+        let (waiting, first) = dial(Suite::ChaChaPoly);
         let (state, reply) = answer(&first).unwrap();
         let mut third = [0; MESSAGE_3];
         let (mut ann, _) = waiting.finish(&reply, &mut third).unwrap();
