@@ -10,7 +10,7 @@ const WIDTH: f64 = 860.0;
 const LETTER: f64 = 6.9;
 const MOST_LABEL: usize = 48;
 /// Room for the figure behind a bar.
-const FIGURE: f64 = 96.0;
+const FIGURE: f64 = 130.0;
 const BAR: f64 = 16.0;
 const STEP: f64 = 26.0;
 const HEAD: f64 = 44.0;

@@ -103,7 +103,7 @@ pub(crate) fn accepted(mut baseline: Baseline, measured: &[&Measured]) -> Result
                     .map_or_else(|| usual_tolerance(row), |kept| kept.tolerance);
                 let better = row.better;
                 let kept = Kept {
-                    ratio,
+                    ratio: rounded(ratio),
                     better,
                     tolerance,
                 };
@@ -115,6 +115,11 @@ pub(crate) fn accepted(mut baseline: Baseline, measured: &[&Measured]) -> Result
         }
     }
     Ok(baseline)
+}
+
+/// Four digits: what is behind them is noise, and would stand in every difference.
+fn rounded(ratio: f64) -> f64 {
+    format!("{ratio:.3e}").parse().unwrap_or(ratio)
 }
 
 fn rows(report: &Measured) -> impl Iterator<Item = &Row> {

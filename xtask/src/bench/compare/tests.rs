@@ -149,6 +149,18 @@ fn a_direction_that_has_changed_is_an_error() {
 }
 
 #[test]
+fn four_digits_are_committed() {
+    let rows = [("a", 0.957_199_5), ("b", 31.415_9), ("c", 0.000_123_456)];
+    let rows = rows.map(|(id, ratio)| row(id, ratio, Better::Higher));
+    let committed = committed(rows.to_vec());
+    let ratios: Vec<f64> = committed.benches["some"]
+        .values()
+        .map(|kept| kept.ratio)
+        .collect();
+    assert_eq!(ratios, [0.9572, 31.42, 0.000_123_5]);
+}
+
+#[test]
 fn accepting_keeps_tolerances_and_benches_that_were_not_run() {
     let mut old = committed(vec![
         row("a", 1.0, Better::Higher),
