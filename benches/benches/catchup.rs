@@ -1,8 +1,9 @@
 //! Catch-up between two nodes on disk over loopback: what was said to one that was away, sealed,
 //! verified and durable; and how long twenty other conversations wait behind it.
 //!
-//! `cargo bench -- catchup`. How many messages is `$SKYCHAT_BENCH_MESSAGES`, else a million.
-#![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]
+//! `cargo bench -- catchup`. How many messages is `$SKYCHAT_BENCH_MESSAGES`, else a million;
+//! `$SKYCHAT_BENCH_DIR` says where, else the target directory: it has to be on a disk.
+#![allow(missing_docs, reason = "a benchmark")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,11 +18,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use skychat_api::WaitFor;
-use skychat_benches::resident_kib;
+use skychat_benches::{Asked, Report, Row, messages, resident_kib, scratch};
 use skychat_core::{Address, Admission, Draft, Node};
 use skychat_identity::SecretKey;
 
-const NAME: &str = "catchup/sealed/256B";
 const BODY: usize = 256;
 const SENDERS: usize = 512;
 const OTHERS: u8 = 20;
@@ -29,29 +29,23 @@ const OTHERS: u8 = 20;
 const WORDS: usize = 10;
 
 const LEAST_RATE: f64 = 100_000.0;
-const MOST_MEMORY_MIB: u64 = 64;
+const MOST_MEMORY_MIB: f64 = 64.0;
+const MOST_INDEX_S: f64 = 20.0;
+const MOST_WAIT_S: f64 = 1.0;
 const PATIENCE: Duration = Duration::from_secs(600);
-const MOST_WAIT: Duration = Duration::from_secs(1);
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
-    let mut filters = arguments.iter().filter(|a| !a.starts_with('-')).peekable();
-    if filters.peek().is_some() && !filters.any(|filter| NAME.contains(filter.as_str())) {
-        return;
+    let mut asked = Asked::of_command_line();
+    let mut report = Report::new("catchup");
+    if asked.measures("catchup/sealed/256B") {
+        let messages = asked.amount(messages(1_000_000).unwrap(), 300);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(measure(&mut report, usize::try_from(messages).unwrap()));
     }
-    if flag("--list") {
-        println!("{NAME}: benchmark");
-        return;
-    }
-    let messages = std::env::var("SKYCHAT_BENCH_MESSAGES");
-    let messages = messages.map_or(1_000_000, |text| text.parse().unwrap());
-    let messages = if flag("--test") { 300 } else { messages };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(measure(messages));
+    asked.finish(&report).unwrap();
 }
 
 async fn node(seed: u8, dir: &Path, peer: Option<Address>) -> Node {
@@ -84,9 +78,8 @@ async fn say(from: &Node, to: &Node, messages: usize) {
     }
 }
 
-async fn measure(messages: usize) {
-    let place = std::env::var_os("SKYCHAT_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
-    let dir = tempfile::tempdir_in(place).unwrap();
+async fn measure(report: &mut Report, messages: usize) {
+    let dir = tempfile::tempdir_in(scratch().unwrap()).unwrap();
     let limit = Duration::from_secs(10);
     // Who is away has been there once: its address and consents are known.
     let bob = node(1, dir.path(), None).await;
@@ -149,21 +142,30 @@ async fn measure(messages: usize) {
     for wait in waits {
         waited = waited.max(wait.await.unwrap());
     }
-    let rate = messages as f64 / took.as_secs_f64();
     let settled = Instant::now();
     while bob.status().store.index_opening {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let indexed = settled.elapsed();
-    println!("{NAME}, {messages} messages and {OTHERS} other conversations");
-    println!(
-        "  ready in {ready:.1?}, all in {took:.2?}, {rate:.0} messages/s (target >= {LEAST_RATE:.0})"
+    let title = format!(
+        "Catching up on {messages} messages of {BODY} bytes, beside {OTHERS} other conversations"
     );
-    println!("  index whole {indexed:.1?} later");
-    println!("  the others current after {waited:.2?} (target <= {MOST_WAIT:.0?})");
-    println!(
-        "  peak memory {} MiB over the {} MiB before, both nodes in one process (target <= {MOST_MEMORY_MIB} MiB)",
-        (peak - before) / 1024,
-        before / 1024
-    );
+    report.section(title, "the target");
+    let row = |id: &str, what: &str, value: f64, unit: &str| {
+        Row::shown(format!("sealed/{id}"), what, value, unit)
+    };
+    let rate = messages as f64 / took.as_secs_f64();
+    let what = "sealed, verified and durable";
+    let all = row("rate", what, rate, "messages/s").aside(format!("{took:.2?} in all"));
+    report.row(all.reaches(LEAST_RATE));
+    let memory = (peak - before) as f64 / 1024.0;
+    let what = "peak memory more than before, both nodes";
+    let memory = row("memory", what, memory, "MiB");
+    let memory = memory.aside(format!("{} MiB before", before / 1024));
+    report.row(memory.stays_within(MOST_MEMORY_MIB));
+    let what = "until the others are current";
+    report.row(row("others", what, waited.as_secs_f64(), "s").stays_within(MOST_WAIT_S));
+    let what = "until the index is whole, later";
+    report.row(row("index", what, indexed.as_secs_f64(), "s").stays_within(MOST_INDEX_S));
+    report.row(row("ready", "ready after", ready.as_secs_f64() * 1e3, "ms"));
 }

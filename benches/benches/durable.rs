@@ -1,11 +1,14 @@
 //! Durable messages a second, from `send` to the recipient's acknowledgement of its disk: two
-//! nodes in one process, both on disk, over loopback, 256 messages of 256 bytes in flight; by the
-//! library, and by `POST /v1/messages` over 256 connections kept alive. Beside it, from the same
-//! run and the same disk: what one `fdatasync` takes.
+//! nodes in one process, both on disk, over loopback, messages of 256 bytes.
 //!
-//! `cargo bench -- durable`. The directory is `$SKYCHAT_BENCH_DIR`, else the system's for
-//! temporary files: it has to be on a disk for the figures to mean something.
-#![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]
+//! Once with 256 in flight, by the library and by `POST /v1/messages` over 256 connections kept
+//! alive; and once with a thousand sends a second, come what may: each is due at an instant of its
+//! own, and what it takes is counted from there. Beside it, from the same run and the same disk:
+//! what one `fdatasync` takes.
+//!
+//! `cargo bench -- durable`. The directory is `$SKYCHAT_BENCH_DIR`, else the target directory: it
+//! has to be on a disk for the figures to mean something.
+#![allow(missing_docs, reason = "a benchmark")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,26 +25,33 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use skychat_api::{SendRequest, WaitFor};
+use skychat_benches::{Asked, Better, Report, Row, median, quantile, scratch};
 use skychat_client::{Client, Daemon};
 use skychat_core::{Admission, Draft, Node};
 use skychat_http::{Caps, Gate, Listener, Token, routes};
 use skychat_identity::{PublicKey, SecretKey};
 use tokio_util::sync::CancellationToken;
 
-const NAME: &str = "durable/send-to-stored/256B";
 const IN_FLIGHT: usize = 256;
 const BODY: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(60);
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-const LEAST_RATE: f64 = 8_000.0;
-const MOST_P99: Duration = Duration::from_millis(10);
+/// Between two sends of a thousand a second.
+const PACE: Duration = Duration::from_millis(1);
+
+const LEAST_RATE: f64 = 25_000.0;
+/// Milliseconds, and how many times what an `fdatasync` takes where the disk is slower than that.
+const FLIGHT_P99: (f64, f64) = (10.0, 40.0);
+const PACED_P50: (f64, f64) = (1.5, 12.0);
+const PACED_P99: (f64, f64) = (5.0, 40.0);
 
 /// How much is measured.
 #[derive(Clone, Copy)]
 struct Amount {
     warm_up: usize,
     messages: usize,
+    paced: usize,
     rounds: usize,
     syncs: usize,
 }
@@ -49,6 +59,7 @@ struct Amount {
 const WHOLE: Amount = Amount {
     warm_up: 4_000,
     messages: 40_000,
+    paced: 3_000,
     rounds: 5,
     syncs: 200,
 };
@@ -56,28 +67,25 @@ const WHOLE: Amount = Amount {
 const TEST: Amount = Amount {
     warm_up: 16,
     messages: 256,
+    paced: 50,
     rounds: 1,
     syncs: 8,
 };
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let filters: Vec<String> = arguments.by_ref().filter(|a| !a.starts_with('-')).collect();
-    let named = filters.is_empty() || filters.iter().any(|filter| NAME.contains(filter.as_str()));
-    // `cargo test --benches` asks for a run that only shows that it runs.
-    let test = std::env::args().any(|argument| argument == "--test");
-    if std::env::args().any(|argument| argument == "--list") {
-        println!("{NAME}: benchmark");
-        return;
+    let mut asked = Asked::of_command_line();
+    let mut report = Report::new("durable");
+    let parts = ["library", "http", "paced"];
+    let parts = parts.map(|part| asked.measures(&format!("durable/send-to-stored/256B/{part}")));
+    if parts.contains(&true) {
+        let amount = asked.amount(WHOLE, TEST);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(measure(&mut report, amount, parts));
     }
-    if !named {
-        return;
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(measure(if test { TEST } else { WHOLE }, test));
+    asked.finish(&report).unwrap();
 }
 
 /// Sends one message and waits until it is stored.
@@ -110,9 +118,8 @@ impl Way {
     }
 }
 
-async fn measure(amount: Amount, test: bool) {
-    let place = std::env::var_os("SKYCHAT_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
-    let dir = tempfile::tempdir_in(place).unwrap();
+async fn measure(report: &mut Report, amount: Amount, [library, http, paced]: [bool; 3]) {
+    let dir = tempfile::tempdir_in(scratch().unwrap()).unwrap();
     let bob = Node::builder(SecretKey::from_seed([2; 32]))
         .data_dir(dir.path().join("bob"))
         .admission(Admission::Anyone)
@@ -128,14 +135,91 @@ async fn measure(amount: Amount, test: bool) {
         .unwrap();
     bob.consent(ann.public_key()).await.unwrap();
     let to = bob.public_key();
+    let mut by_library = None;
+    if library {
+        let ways = vec![Way::Library(ann.clone()); IN_FLIGHT];
+        let figures = rounds(dir.path(), amount, async |messages| {
+            run(&ways, to, messages).await
+        });
+        let figures = figures.await;
+        report.section(format!("{IN_FLIGHT} messages in flight"), "the target");
+        in_flight(report, "library", "by the library", &figures, true);
+        by_library = Some(figures.rate);
+    }
+    if http {
+        let figures = over_http(&ann, to, dir.path(), amount).await;
+        report.section(
+            format!("{IN_FLIGHT} messages in flight by HTTP"),
+            "the library",
+        );
+        in_flight(report, "http", "by HTTP", &figures, false);
+        if let Some(rate) = by_library {
+            let row = Row::shown("http/share", "HTTP", figures.rate, "messages/s");
+            report.row(row.ratio(figures.rate / rate, Better::Higher));
+        }
+    }
+    if paced {
+        let figures = rounds(dir.path(), amount, async |messages| {
+            let messages = messages.min(amount.paced);
+            at_pace(&ann, to, messages).await
+        });
+        let figures = figures.await;
+        report.section("1,000 messages a second, each when it is due", "the target");
+        report.row(Row::shown("paced/rate", "got", figures.rate, "messages/s"));
+        let sync = figures.sync;
+        let rows = [
+            ("p50", "half of them within", figures.p50, PACED_P50),
+            ("p99", "99 of 100 within", figures.p99, PACED_P99),
+        ];
+        for (id, what, took, most) in rows {
+            report.row(within(&format!("paced/{id}"), what, took, sync, most));
+        }
+        fdatasync(report, "paced", sync);
+    }
+    for node in [ann, bob] {
+        node.shutdown(Duration::from_secs(5)).await;
+    }
+}
 
-    let library = vec![Way::Library(ann.clone()); IN_FLIGHT];
-    let by_library = rounds(&library, to, dir.path(), amount).await;
+/// A time that may be so many milliseconds, or so many times an `fdatasync` if that is more.
+fn within(id: &str, what: &str, took: f64, sync: f64, (ms, syncs): (f64, f64)) -> Row {
+    let most = ms.max(syncs * sync);
+    let times = took / sync;
+    let aside = format!("{times:.0} fdatasync; at most {most:.2} ms or {syncs} fdatasync");
+    let row = Row::shown(id, what, took, "ms").aside(aside);
+    row.stays_within(most)
+}
 
+fn fdatasync(report: &mut Report, id: &str, sync: f64) {
+    let what = "write and fdatasync of 4 KiB";
+    report.row(Row::shown(format!("{id}/fdatasync"), what, sync, "ms"));
+}
+
+fn in_flight(report: &mut Report, id: &str, what: &str, figures: &Figures, judged: bool) {
+    let rate = Row::shown(format!("{id}/rate"), what, figures.rate, "messages/s");
+    let half = Row::shown(
+        format!("{id}/p50"),
+        "half of them within",
+        figures.p50,
+        "ms",
+    );
+    let (p99, tail) = (format!("{id}/p99"), "99 of 100 within");
+    if judged {
+        report.row(rate.reaches(LEAST_RATE));
+        report.row(half);
+        report.row(within(&p99, tail, figures.p99, figures.sync, FLIGHT_P99));
+        fdatasync(report, id, figures.sync);
+    } else {
+        report.row(rate);
+        report.row(half);
+        report.row(Row::shown(p99, tail, figures.p99, "ms"));
+    }
+}
+
+async fn over_http(ann: &Node, to: PublicKey, dir: &Path, amount: Amount) -> Figures {
     let stop = CancellationToken::new();
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap())
-        .await
-        .unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listener = Listener::bind(any).await.unwrap();
     let addr = listener.local_addr();
     let gate = Gate::new(addr, Token::new(TOKEN).unwrap());
     let router = routes(ann.clone(), addr, stop.clone());
@@ -144,40 +228,34 @@ async fn measure(amount: Amount, test: bool) {
         let daemon = Daemon::at(&addr.to_string(), TOKEN).unwrap();
         Way::Http(Arc::new(Client::new(daemon)))
     });
-    let clients: Vec<Way> = clients.collect();
-    let by_http = rounds(&clients, to, dir.path(), amount).await;
-    drop(clients);
+    let ways: Vec<Way> = clients.collect();
+    let figures = rounds(dir, amount, async |messages| run(&ways, to, messages).await).await;
+    drop(ways);
     stop.cancel();
-
-    if test {
-        println!("{NAME}: ok");
-    } else {
-        report(&by_library, &by_http);
-    }
-    for node in [ann, bob] {
-        node.shutdown(Duration::from_secs(5)).await;
-    }
     server.await.unwrap();
+    figures
 }
 
-/// Medians of the rounds.
+/// Medians of the rounds; times in milliseconds.
 struct Figures {
     rate: f64,
-    p50: Duration,
-    p99: Duration,
-    sync: Duration,
+    p50: f64,
+    p99: f64,
+    sync: f64,
 }
 
-async fn rounds(ways: &[Way], to: PublicKey, dir: &Path, amount: Amount) -> Figures {
-    run(ways, to, amount.warm_up).await;
+/// What all messages and each of them took.
+type Took = (Duration, Vec<f64>);
+
+async fn rounds(dir: &Path, amount: Amount, send: impl AsyncFn(usize) -> Took) -> Figures {
+    send(amount.warm_up).await;
     let (mut rates, mut halves, mut tails, mut syncs) = (vec![], vec![], vec![], vec![]);
     for _ in 0..amount.rounds {
         syncs.push(sync_time(dir, amount.syncs));
-        let (took, mut latencies) = run(ways, to, amount.messages).await;
-        latencies.sort_unstable();
-        rates.push(amount.messages as f64 / took.as_secs_f64());
-        halves.push(latencies[latencies.len() / 2]);
-        tails.push(latencies[latencies.len() * 99 / 100]);
+        let (took, latencies) = send(amount.messages).await;
+        rates.push(latencies.len() as f64 / took.as_secs_f64());
+        halves.push(median(latencies.clone()));
+        tails.push(quantile(latencies, 0.99));
     }
     Figures {
         rate: median(rates),
@@ -187,37 +265,34 @@ async fn rounds(ways: &[Way], to: PublicKey, dir: &Path, amount: Amount) -> Figu
     }
 }
 
-fn report(library: &Figures, http: &Figures) {
-    let Figures {
-        rate,
-        p50,
-        p99,
-        sync,
-    } = *library;
-    let most = MOST_P99.max(sync * 40);
-    println!("{NAME}, {IN_FLIGHT} in flight");
-    println!(
-        "  library {rate:>9.0} messages/s      (target >= {LEAST_RATE:.0}: {})",
-        verdict(rate >= LEAST_RATE)
-    );
-    println!(
-        "          p50 {p50:.2?}, p99 {p99:.2?}      (target <= {most:.2?}: {})",
-        verdict(p99 <= most)
-    );
-    println!(
-        "  HTTP    {:>9.0} messages/s, {:.2} of the library's",
-        http.rate,
-        http.rate / rate
-    );
-    println!("          p50 {:.2?}, p99 {:.2?}", http.p50, http.p99);
-    println!(
-        "  fdatasync {sync:.1?} (median); the library's p99 is {:.0} of them",
-        p99.as_secs_f64() / sync.as_secs_f64()
-    );
+/// A thousand sends a second, whatever became of those before. As many are on their way as have
+/// not come back: all of them at most.
+async fn at_pace(node: &Node, to: PublicKey, messages: usize) -> Took {
+    let (node, runtime) = (node.clone(), tokio::runtime::Handle::current());
+    let began = Instant::now();
+    let clock = tokio::task::spawn_blocking(move || {
+        let mut sends = Vec::with_capacity(messages);
+        let mut due = began;
+        for _ in 0..messages {
+            due += PACE;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let way = Way::Library(node.clone());
+            sends.push(runtime.spawn(async move {
+                way.send(to, "x".repeat(BODY)).await;
+                due.elapsed().as_secs_f64() * 1e3
+            }));
+        }
+        sends
+    });
+    let mut latencies = Vec::with_capacity(messages);
+    for send in clock.await.unwrap() {
+        latencies.push(send.await.unwrap());
+    }
+    (began.elapsed(), latencies)
 }
 
 /// Sends so many messages, one at a time on each way; how long all and each took.
-async fn run(ways: &[Way], to: PublicKey, messages: usize) -> (Duration, Vec<Duration>) {
+async fn run(ways: &[Way], to: PublicKey, messages: usize) -> Took {
     let next = Arc::new(AtomicUsize::new(0));
     let began = Instant::now();
     let senders = ways.iter().map(|way| {
@@ -227,7 +302,7 @@ async fn run(ways: &[Way], to: PublicKey, messages: usize) -> (Duration, Vec<Dur
             while next.fetch_add(1, Ordering::Relaxed) < messages {
                 let sent = Instant::now();
                 way.send(to, "x".repeat(BODY)).await;
-                latencies.push(sent.elapsed());
+                latencies.push(sent.elapsed().as_secs_f64() * 1e3);
             }
             latencies
         })
@@ -240,9 +315,9 @@ async fn run(ways: &[Way], to: PublicKey, messages: usize) -> (Duration, Vec<Dur
     (began.elapsed(), latencies)
 }
 
-/// What writing 4 KiB and `fdatasync` take on this disk, as the journal does it: over zeros that
-/// are there already.
-fn sync_time(dir: &Path, times: usize) -> Duration {
+/// Milliseconds that writing 4 KiB and `fdatasync` take on this disk, as the journal does it: over
+/// zeros that are there already.
+fn sync_time(dir: &Path, times: usize) -> f64 {
     let path = dir.join("sync");
     let file = File::create(&path).unwrap();
     file.write_all_at(&vec![0; 4096 * times], 0).unwrap();
@@ -252,17 +327,8 @@ fn sync_time(dir: &Path, times: usize) -> Duration {
         let began = Instant::now();
         file.write_all_at(&[1; 4096], (4096 * n) as u64).unwrap();
         file.sync_data().unwrap();
-        took.push(began.elapsed());
+        took.push(began.elapsed().as_secs_f64() * 1e3);
     }
     std::fs::remove_file(&path).unwrap();
     median(took)
-}
-
-fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
-    values.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap());
-    values[values.len() / 2]
-}
-
-fn verdict(met: bool) -> &'static str {
-    if met { "met" } else { "MISSED" }
 }

@@ -1,8 +1,8 @@
 //! The index on disk behind a million messages: what it takes of disk, time and memory.
 //!
 //! `cargo bench -- index`; `SKYCHAT_BENCH_MESSAGES` for another number, `SKYCHAT_BENCH_DIR` for
-//! where (it has to be a disk).
-#![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]
+//! where, else the target directory (it has to be on a disk).
+#![allow(missing_docs, reason = "a benchmark")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,41 +15,37 @@
 #[allow(dead_code, reason = "shared with another benchmark")]
 mod author;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use author::{Author, options};
-use skychat_benches::resident_kib;
+use skychat_benches::{Asked, Report, Row, median, messages, resident_kib, scratch};
 use skychat_proto::ids::Position;
 use skychat_store::{
-    Done, FileDisk, MAX_TAIL, Store, StoreReader, WriterHandle, spawn_indexed_writer,
+    Done, FileDisk, MAX_TAIL, RecordId, Store, StoreReader, WriterHandle, spawn_indexed_writer,
 };
 
-const NAMES: [(&str, u64); 2] = [("index/batches-of-64", 64), ("index/batches-of-1", 1)];
+/// Messages of a batch, and by what the number of messages is divided.
+const CASES: [(u64, u64); 2] = [(64, 1), (1, 10)];
+/// Pages and ranges that are read.
+const READS: u64 = 200;
+
+/// What a start has to keep, from the issue of a million messages.
+const READY_S: f64 = 1.0;
+const PAGE_MS: f64 = 1.0;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
-    let filters: Vec<_> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
-    let messages = std::env::var("SKYCHAT_BENCH_MESSAGES");
-    let messages = messages.map_or(1_000_000, |text| text.parse().unwrap());
-    for (name, batch) in NAMES {
-        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
-            continue;
-        }
-        if flag("--list") {
-            println!("{name}: benchmark");
-        } else if flag("--test") {
-            measure(name, batch, 500);
-        } else {
-            measure(
-                name,
-                batch,
-                if batch == 1 { messages / 10 } else { messages },
-            );
+    let mut asked = Asked::of_command_line();
+    let mut report = Report::new("index");
+    let messages = asked.amount(messages(1_000_000).unwrap(), 500);
+    for (batch, share) in CASES {
+        if asked.measures(&format!("index/batches-of-{batch}")) {
+            let share = asked.amount(share, 1);
+            measure(&mut report, batch, messages / share);
         }
     }
+    asked.finish(&report).unwrap();
 }
 
 struct Opened {
@@ -84,11 +80,20 @@ fn whole(reader: &StoreReader) -> Duration {
     began.elapsed()
 }
 
-fn measure(name: &str, batch: u64, messages: u64) {
-    let place = std::env::var_os("SKYCHAT_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
-    let dir = tempfile::tempdir_in(place).unwrap();
-    let mut author = Author::new().unwrap();
-    let store = open(dir.path());
+/// Milliseconds of the middle one.
+fn each(mut read: impl FnMut(u64)) -> f64 {
+    let mut times = Vec::new();
+    for n in 1..=READS {
+        let began = Instant::now();
+        read(n);
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    median(times)
+}
+
+/// Writes all messages; how long that took, and how far the index was behind then.
+fn write(dir: &Path, author: &mut Author, batch: u64, messages: u64) -> (Duration, Duration) {
+    let store = open(dir);
     let began = Instant::now();
     let (mut sent, mut committed) = (0, 0);
     while committed < messages.div_ceil(batch) {
@@ -105,70 +110,92 @@ fn measure(name: &str, batch: u64, messages: u64) {
     let Opened { handle, told, .. } = store;
     drop(told);
     handle.join();
-    let behind = began.elapsed();
-    println!("{name}, {messages} messages of {} bytes", author::TEXT);
-    println!(
-        "  written      {:.0} messages/s, the index {behind:.1?} behind at the end",
-        messages as f64 / took.as_secs_f64()
+    (took, began.elapsed())
+}
+
+fn measure(report: &mut Report, batch: u64, messages: u64) {
+    let dir = tempfile::tempdir_in(scratch().unwrap()).unwrap();
+    let mut author = Author::new().unwrap();
+    let (took, behind) = write(dir.path(), &mut author, batch, messages);
+    let text = author::TEXT;
+    let title = format!("{messages} messages of {text} bytes, {batch} a commit");
+    report.section(title, "the target");
+    let mut row = |id: &str, what: &str, value: f64, unit: &str, aside: String| {
+        let row = Row::shown(format!("batches-of-{batch}/{id}"), what, value, unit).aside(aside);
+        // What is asked of a start is asked of the whole number, in batches as they come.
+        let row = match (batch, id) {
+            (64, "ready") => row.stays_within(READY_S),
+            (64, "page/last") => row.stays_within(PAGE_MS),
+            _ => row,
+        };
+        report.row(row);
+    };
+    let rate = messages as f64 / took.as_secs_f64();
+    let late = format!("the index was {behind:.1?} behind at the end");
+    row("written", "written", rate, "messages/s", late);
+    let bytes = |folder: &str| size(&dir.path().join(folder)) as f64 / messages as f64;
+    let unit = "bytes a message";
+    row(
+        "disk/journal",
+        "journal on disk",
+        bytes("journal"),
+        unit,
+        String::new(),
     );
-    let each = |folder: PathBuf| size(&folder) as f64 / messages as f64;
-    println!(
-        "  disk         journal {:.0} bytes a message, index {:.0}",
-        each(dir.path().join("journal")),
-        each(dir.path().join("index"))
+    row(
+        "disk/index",
+        "index on disk",
+        bytes("index"),
+        unit,
+        String::new(),
     );
 
     let store = open(dir.path());
     let opened = whole(&store.reader);
-    println!(
-        "  start        ready in {:.1?}, the index whole {opened:.1?} later; RSS {} MiB",
-        store.ready,
-        resident_kib() / 1024
-    );
+    let ready = store.ready.as_secs_f64();
+    let later = format!("the index was whole {opened:.1?} later");
+    row("ready", "ready after", ready, "s", later);
+    let memory = resident_kib() as f64 / 1024.0;
+    row("ready/memory", "memory then", memory, "MiB", String::new());
     let space = author.feed.space;
-    let mut times = Vec::new();
-    for _ in 0..200 {
-        let began = Instant::now();
-        let page = store.reader.history(space, None, 50).unwrap();
-        times.push(began.elapsed());
+    let reader = &store.reader;
+    let last = each(|_| {
+        let page = reader.history(space, None, 50).unwrap();
         assert_eq!(page.len(), 50);
-    }
-    times.sort_unstable();
-    println!("  last 50      {:.1?} warm (median)", times[100]);
-    let mut times = Vec::new();
-    let last = store.reader.history(space, None, 1).unwrap()[0].record;
-    for n in 1..=100 {
-        let before = skychat_store::RecordId {
-            group: (last.group * n / 101).max(2),
+    });
+    row("page/last", "the last 50, warm", last, "ms", String::new());
+    let newest = reader.history(space, None, 1).unwrap()[0].record;
+    let older = each(|n| {
+        let before = RecordId {
+            group: (newest.group * n / (READS + 1)).max(2),
             index: 0,
         };
-        let began = Instant::now();
-        store.reader.history(space, Some(before), 50).unwrap();
-        times.push(began.elapsed());
-    }
-    times.sort_unstable();
-    println!("  older 50     {:.1?} (median)", times[50]);
-    let mut times = Vec::new();
-    for n in 1..=100 {
-        let from = Position::new(author.head.get() * n / 101);
-        let began = Instant::now();
-        store
-            .reader
-            .range(author.feed, from, 64, 1 << 18, true)
-            .unwrap()
-            .unwrap();
-        times.push(began.elapsed());
-    }
-    times.sort_unstable();
-    println!("  older range  {:.1?} (median)", times[50]);
+        reader.history(space, Some(before), 50).unwrap();
+    });
+    row("page/older", "an older 50", older, "ms", String::new());
+    let range = each(|n| {
+        let from = Position::new(author.head.get() * n / (READS + 1));
+        let range = reader.range(author.feed, from, 64, 1 << 18, true);
+        range.unwrap().unwrap();
+    });
+    row(
+        "range/older",
+        "an older range of 64",
+        range,
+        "ms",
+        String::new(),
+    );
     store.handle.join();
 
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();
     let store = open(dir.path());
-    let rebuilt = whole(&store.reader);
-    println!(
-        "  made again   in {rebuilt:.1?}; RSS {} MiB",
-        resident_kib() / 1024
+    let again = whole(&store.reader).as_secs_f64();
+    row(
+        "made-again",
+        "index made again in",
+        again,
+        "s",
+        String::new(),
     );
     store.handle.join();
 }

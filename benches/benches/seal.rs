@@ -1,24 +1,57 @@
 //! Sealing of bodies, with the raw cipher beside it.
 //!
-//! `suite 1` is all that a message costs: body key, nonce, bound context, a vector for the
-//! result. `raw XChaCha20-Poly1305` works in place in a reused buffer. `encapsulate` and
-//! `decapsulate` happen once for each conversation and day.
+//! Suite 1 is all that a message costs: body key, nonce, bound context, a vector for the result;
+//! at rest the same with the key of the store. The raw cipher works in place in a reused buffer.
+//! To encapsulate and to decapsulate happens once for each conversation and day.
 
+#![allow(missing_docs, reason = "a benchmark")]
 #![allow(
-    missing_docs,
-    reason = "criterion's macros make an undocumented function"
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark: it fails aloud"
 )]
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use chacha20::ChaCha20Rng;
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand_core::{Rng, SeedableRng};
+use skychat_benches::{Asked, Better, Report, Row, in_turn, seconds_each};
 use skychat_identity::SecretKey;
 use skychat_seal::{AAD_LEN, EntryAad, Opener, SealError, SealInfo, Sealer, StoreKey};
 
-const SIZES: [(usize, &str); 2] = [(256, "256 B"), (4096, "4 KiB")];
+const SIZES: [(usize, &str); 3] = [(256, "256 B"), (1024, "1 KiB"), (4096, "4 KiB")];
+
+/// Rounds, and how long each sample takes.
+const WHOLE: (usize, Duration) = (21, Duration::from_millis(20));
+/// Shows that it runs.
+const TEST: (usize, Duration) = (1, Duration::from_micros(1));
+
+/// What is measured in turn: raw, suite 1, at rest.
+type Work<'a> = [Box<dyn FnMut() + 'a>; 3];
+
+fn main() {
+    let mut asked = Asked::of_command_line();
+    let mut report = Report::new("seal");
+    if asked.measures("seal/bodies") {
+        report.section("Seal a body", RAW);
+        for (size, name) in SIZES {
+            seals(&asked, &mut report, size, name);
+        }
+        report.section("Open a body", RAW);
+        for (size, name) in SIZES {
+            opens(&asked, &mut report, size, name);
+        }
+    }
+    if asked.measures("seal/encapsulation") {
+        report.section("Once for each conversation and day", "");
+        encapsulation(&asked, &mut report);
+    }
+    asked.finish(&report).unwrap();
+}
+
+const RAW: &str = "XChaCha20-Poly1305 in place";
 
 fn rng() -> ChaCha20Rng {
     ChaCha20Rng::from_seed([3; 32])
@@ -56,91 +89,112 @@ fn seal(
     sealer.seal(rng, &ENTRY, text, body)
 }
 
-fn suite_1(c: &mut Criterion) {
-    let (info, recipient) = info();
-    let secret = recipient.x25519();
-    let mut rng = rng();
-    let Ok(mut sealer) = Sealer::new(&mut rng, &info, 0) else {
-        return;
-    };
-    let mut group = c.benchmark_group("seal");
-    for (size, name) in SIZES {
-        let text = vec![0x41; size];
-        let mut body = Vec::new();
-        group.throughput(Throughput::Bytes(size as u64));
-        group.bench_function(format!("suite 1/seal/{name}"), |b| {
-            b.iter(|| seal(&mut sealer, &mut rng, black_box(&text), &mut body));
-        });
-        let mut opener = Opener::new();
-        group.bench_function(format!("suite 1/open/{name}"), |b| {
-            b.iter(|| opener.open(&secret, &info, &ENTRY, black_box(&body)));
-        });
-        let key = StoreKey::generate(&mut rng);
-        let place: [&[u8]; 3] = [b"content", &[0; 80], &[1; 32]];
-        let mut record = Vec::new();
-        group.bench_function(format!("store/seal/{name}"), |b| {
-            b.iter(|| {
-                record.clear();
-                key.seal(&mut rng, &place, black_box(&text), &mut record)
-            });
-        });
-        group.bench_function(format!("store/open/{name}"), |b| {
-            b.iter(|| key.open(&place, black_box(&record)));
-        });
+fn rows(asked: &Asked, report: &mut Report, does: &str, name: &str, mut work: Work<'_>) {
+    let (rounds, span) = asked.amount(WHOLE, TEST);
+    let ns: [f64; 3] = in_turn(rounds, |n| seconds_each(span, &mut work[n]) * 1e9);
+    let [raw, suite_1, at_rest] = ns;
+    let size = name.replace(' ', "");
+    let id = |which: &str| format!("{does}/{which}/{size}");
+    report.row(Row::shown(id("raw"), format!("raw, {name}"), raw, "ns"));
+    for (which, what, took) in [
+        ("suite-1", "suite 1", suite_1),
+        ("store", "at rest", at_rest),
+    ] {
+        let row = Row::shown(id(which), format!("{what}, {name}"), took, "ns");
+        report.row(row.ratio(raw / took, Better::Higher));
     }
-    group.finish();
 }
 
-fn raw(c: &mut Criterion) {
+fn seals(asked: &Asked, report: &mut Report, size: usize, name: &str) {
+    let (info, _) = info();
+    let text = vec![0x41; size];
     let cipher = XChaCha20Poly1305::new(&[1; 32].into());
-    let mut rng = rng();
-    let mut group = c.benchmark_group("seal");
-    for (size, name) in SIZES {
-        let mut buffer = vec![0x41; size];
-        group.throughput(Throughput::Bytes(size as u64));
-        group.bench_function(format!("raw XChaCha20-Poly1305/seal/{name}"), |b| {
-            b.iter(|| {
-                let mut nonce = [0; 24];
-                rng.fill_bytes(&mut nonce);
-                let text = black_box(&mut buffer[..]).into();
-                cipher.encrypt_inout_detached(&XNonce::from(nonce), &[0; AAD_LEN], text)
-            });
-        });
-        let nonce = XNonce::from([2; 24]);
-        let tag = cipher.encrypt_inout_detached(&nonce, &[0; AAD_LEN], (&mut buffer[..]).into());
-        let Ok(tag) = tag else { return };
-        let mut text = vec![0; size];
-        group.bench_function(format!("raw XChaCha20-Poly1305/open/{name}"), |b| {
-            b.iter(|| {
-                // The ciphertext again: opening works in place.
-                text.copy_from_slice(&buffer);
-                let text = black_box(&mut text[..]).into();
-                cipher.decrypt_inout_detached(&nonce, &[0; AAD_LEN], text, &tag)
-            });
-        });
-    }
-    group.finish();
+    let (mut of_raw, mut of_suite, mut of_store) = (rng(), rng(), rng());
+    let mut sealer = Sealer::new(&mut of_suite, &info, 0).unwrap();
+    let key = StoreKey::generate(&mut of_store);
+    let mut buffer = text.clone();
+    let (mut body, mut record) = (Vec::new(), Vec::new());
+    let work: Work<'_> = [
+        Box::new(|| {
+            let mut nonce = [0; 24];
+            of_raw.fill_bytes(&mut nonce);
+            let text = black_box(&mut buffer[..]).into();
+            let tag = cipher.encrypt_inout_detached(&XNonce::from(nonce), &[0; AAD_LEN], text);
+            black_box(tag).unwrap();
+        }),
+        Box::new(|| {
+            seal(&mut sealer, &mut of_suite, black_box(&text), &mut body).unwrap();
+        }),
+        Box::new(|| {
+            record.clear();
+            let sealed = key.seal(&mut of_store, &PLACE, black_box(&text), &mut record);
+            sealed.unwrap();
+        }),
+    ];
+    rows(asked, report, "seal", name, work);
 }
 
-fn encapsulation(c: &mut Criterion) {
+/// Where a record lies that is sealed at rest.
+const PLACE: [&[u8]; 3] = [b"content", &[0; 80], &[1; 32]];
+
+fn opens(asked: &Asked, report: &mut Report, size: usize, name: &str) {
     let (info, recipient) = info();
     let secret = recipient.x25519();
+    let text = vec![0x41; size];
     let mut rng = rng();
-    let mut group = c.benchmark_group("seal");
-    group.bench_function("suite 1/encapsulate", |b| {
-        b.iter(|| Sealer::new(&mut rng, black_box(&info), 0));
-    });
-    let mut body = Vec::new();
-    let sealed = Sealer::new(&mut rng, &info, 0)
-        .and_then(|mut sealer| sealer.seal(&mut rng, &ENTRY, b"x", &mut body));
-    if sealed.is_err() {
-        return;
-    }
-    group.bench_function("suite 1/decapsulate and open 1 B", |b| {
-        b.iter(|| Opener::new().open(&secret, &info, &ENTRY, black_box(&body)));
-    });
-    group.finish();
+    let cipher = XChaCha20Poly1305::new(&[1; 32].into());
+    let nonce = XNonce::from([2; 24]);
+    let mut sealed = text.clone();
+    let tag = cipher.encrypt_inout_detached(&nonce, &[0; AAD_LEN], (&mut sealed[..]).into());
+    let tag = tag.unwrap();
+    let mut sealer = Sealer::new(&mut rng, &info, 0).unwrap();
+    let (mut body, mut record) = (Vec::new(), Vec::new());
+    seal(&mut sealer, &mut rng, &text, &mut body).unwrap();
+    let key = StoreKey::generate(&mut rng);
+    key.seal(&mut rng, &PLACE, &text, &mut record).unwrap();
+    let mut opener = Opener::new();
+    let mut buffer = vec![0; size];
+    let work: Work<'_> = [
+        Box::new(|| {
+            // The ciphertext again: opening works in place.
+            buffer.copy_from_slice(&sealed);
+            let text = black_box(&mut buffer[..]).into();
+            let opened = cipher.decrypt_inout_detached(&nonce, &[0; AAD_LEN], text, &tag);
+            opened.unwrap();
+        }),
+        Box::new(|| {
+            let opened = opener.open(&secret, &info, &ENTRY, black_box(&body));
+            drop(black_box(opened.unwrap()));
+        }),
+        Box::new(|| {
+            drop(black_box(key.open(&PLACE, black_box(&record)).unwrap()));
+        }),
+    ];
+    rows(asked, report, "open", name, work);
 }
 
-criterion_group!(benches, suite_1, raw, encapsulation);
-criterion_main!(benches);
+fn encapsulation(asked: &Asked, report: &mut Report) {
+    let (info, recipient) = info();
+    let secret = recipient.x25519();
+    let (mut of_sealer, mut rng) = (rng(), rng());
+    let mut body = Vec::new();
+    let mut sealer = Sealer::new(&mut rng, &info, 0).unwrap();
+    sealer.seal(&mut rng, &ENTRY, b"x", &mut body).unwrap();
+    let mut begin = || {
+        drop(black_box(
+            Sealer::new(&mut of_sealer, black_box(&info), 0).unwrap(),
+        ))
+    };
+    let mut open = || {
+        let opened = Opener::new().open(&secret, &info, &ENTRY, black_box(&body));
+        drop(black_box(opened.unwrap()));
+    };
+    let (rounds, span) = asked.amount(WHOLE, TEST);
+    let [begin, open] = in_turn(rounds, |n| match n {
+        0 => seconds_each(span, &mut begin) * 1e6,
+        _ => seconds_each(span, &mut open) * 1e6,
+    });
+    report.row(Row::shown("encapsulate", "encapsulate", begin, "us"));
+    let what = "decapsulate, and open 1 byte";
+    report.row(Row::shown("decapsulate", what, open, "us"));
+}

@@ -1,13 +1,16 @@
-//! Shared pieces of the benchmarks: samples taken in turn, and the tables and files of figures they
-//! end in.
+//! Shared pieces of the benchmarks: what the command line asks, samples taken in turn, and the
+//! tables and files of figures they end in.
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "for benchmarks: they print, and read the clock"
 )]
 
+mod asked;
 mod report;
 mod sample;
+mod shape;
 
-pub use report::{Better, Bound, Report, Row, Section, VERSION};
-pub use sample::{Cores, in_turn, median, resident_kib, seconds_each};
+pub use asked::{Asked, messages, scratch};
+pub use sample::{Cores, in_turn, median, quantile, resident_kib, seconds_each};
+pub use shape::{Better, Bound, Report, Row, Section, VERSION};

@@ -6,67 +6,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
-/// Of the files.
-pub const VERSION: u32 = 1;
-
-/// Which way a ratio is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Better {
-    /// The more the better.
-    Higher,
-    /// The less the better.
-    Lower,
-    /// It is a limit or a peer: shown, and not judged.
-    Neither,
-}
-
-/// What a ratio has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bound {
-    /// So much or more.
-    AtLeast(f64),
-    /// So much or less.
-    AtMost(f64),
-}
-
-impl Bound {
-    /// Whether a ratio keeps it.
-    pub fn is_met(self, ratio: f64) -> bool {
-        match self {
-            Bound::AtLeast(least) => ratio >= least,
-            Bound::AtMost(most) => ratio <= most,
-        }
-    }
-}
-
-/// A figure beside its limit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Row {
-    /// Names it for good: `memory/aws-lc/1KiB`. Unique in its bench.
-    pub id: String,
-    /// For people.
-    pub what: String,
-    /// The median.
-    pub value: f64,
-    /// Of the value: `ns`, `us`, `MB/s`, `messages/s`, `KiB`.
-    pub unit: String,
-    /// What else is said of it, such as a 99th percentile.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub aside: String,
-    /// Against what its section names; `null`: it has none.
-    pub ratio: Option<f64>,
-    /// Which way the ratio is better.
-    pub better: Better,
-    /// What the ratio has to be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<Bound>,
-}
+use crate::asked::Asked;
+use crate::shape::{Better, Bound, Report, Row, Section, VERSION};
 
 impl Row {
     /// A limit, a peer, or another figure that is not judged.
@@ -80,6 +23,7 @@ impl Row {
             ratio: None,
             better: Better::Neither,
             target: None,
+            absolute: false,
         }
     }
 
@@ -109,6 +53,33 @@ impl Row {
         Row { target, ..row }
     }
 
+    /// The same with a value that has to be at least so much on this class of machine; the ratio is
+    /// to that.
+    #[must_use]
+    pub fn reaches(self, least: f64) -> Self {
+        let row = self.absolute();
+        let ratio = row.value / least;
+        row.at_least(ratio, 1.0)
+    }
+
+    /// The same with a value that may be at most so much on this class of machine; the ratio is to
+    /// that.
+    #[must_use]
+    pub fn stays_within(self, most: f64) -> Self {
+        let row = self.absolute();
+        let ratio = row.value / most;
+        row.at_most(ratio, 1.0)
+    }
+
+    /// The same with a ratio that is to a target, not to a limit or a peer of the same run.
+    #[must_use]
+    pub fn absolute(self) -> Self {
+        Row {
+            absolute: true,
+            ..self
+        }
+    }
+
     /// The same with something else to be said of it.
     #[must_use]
     pub fn aside(self, aside: impl Into<String>) -> Self {
@@ -117,39 +88,15 @@ impl Row {
     }
 }
 
-/// Figures that belong together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Section {
-    /// What was done.
-    pub title: String,
-    /// To what the ratios are: `raw AEAD`.
-    pub against: String,
-    /// In the order in which they were taken.
-    pub rows: Vec<Row>,
-}
-
-/// All that one bench found out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Report {
-    /// [`VERSION`].
-    pub version: u32,
-    /// Its name, and that of its file.
-    pub bench: String,
-    /// Processor, system and compiler.
-    pub machine: String,
-    /// What was measured.
-    pub sections: Vec<Section>,
-}
-
 impl Report {
     /// Of this bench, on this machine.
     pub fn new(bench: &str) -> Self {
+        let began = SystemTime::now().duration_since(UNIX_EPOCH);
         Report {
             version: VERSION,
             bench: bench.to_owned(),
             machine: machine(),
+            began: began.map_or(0, |since| since.as_secs()),
             sections: Vec::new(),
         }
     }
@@ -180,11 +127,25 @@ impl Report {
         }
     }
 
-    /// Writes the file, and prints where it is.
+    /// Writes the file, and prints where it is. Under `--test` nothing is written: those figures
+    /// say only that the bench runs.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It cannot be written, or a figure is none.
     pub fn finish(&self) -> io::Result<()> {
+        if Asked::of_command_line().is_test() {
+            println!("\nnot written: this was a test");
+            return Ok(());
+        }
+        for row in self.sections.iter().flat_map(|section| &section.rows) {
+            let figures = [Some(row.value), row.ratio];
+            if let Some(odd) = figures.into_iter().flatten().find(|f| !f.is_finite()) {
+                let id = &row.id;
+                return Err(io::Error::other(format!(
+                    "{id}: found {odd}, expected a number"
+                )));
+            }
+        }
         let dir = directory()?;
         std::fs::create_dir_all(&dir)?;
         let path = dir.join(format!("{}.json", self.bench));
@@ -231,7 +192,7 @@ fn figure(value: f64) -> String {
 }
 
 /// `bench` in the target directory of the running bench.
-fn directory() -> io::Result<PathBuf> {
+pub(crate) fn directory() -> io::Result<PathBuf> {
     // target/release/deps/NAME-HASH
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(3);
@@ -271,6 +232,24 @@ mod tests {
         assert_eq!(serde_json::from_str::<Report>(&text)?, report);
         assert!(serde_json::from_str::<Report>(&text.replace("against", "beside")).is_err());
         Ok(())
+    }
+
+    #[test]
+    fn a_figure_of_this_machine_is_set_against_its_target() {
+        let row = Row::shown("a", "sends", 30_000.0, "messages/s");
+        let row = row.reaches(25_000.0);
+        assert_eq!((row.ratio, row.absolute), (Some(1.2), true));
+        assert_eq!(row.target, Some(Bound::AtLeast(1.0)));
+        let row = Row::shown("b", "memory", 96.0, "MiB").stays_within(64.0);
+        assert!(line(&row).ends_with("MISSED"), "{}", line(&row));
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_written() {
+        let mut report = Report::new("some");
+        report.row(Row::shown("a", "cores", f64::NAN, ""));
+        let error = report.finish().map_err(|error| error.to_string());
+        assert_eq!(error, Err("a: found NaN, expected a number".to_owned()));
     }
 
     #[test]

@@ -18,9 +18,16 @@ pub fn in_turn<const N: usize>(rounds: usize, mut take: impl FnMut(usize) -> f64
 }
 
 /// The middle one; `NaN` of none.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(values: Vec<f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The one that such a share of all is below; `NaN` of none. `0.99` is the 99th percentile.
+pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let at = (values.len() as f64 * share) as usize;
+    let last = values.len().saturating_sub(1);
+    values.get(at.min(last)).copied().unwrap_or(f64::NAN)
 }
 
 /// Seconds that `work` takes each time, over about `span`.
@@ -84,5 +91,30 @@ fn ticks() -> f64 {
     match (fields.next(), fields.next()) {
         (Some(Ok(user)), Some(Ok(system))) => (user + system) / 100.0,
         _ => f64::NAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_among_the_values() {
+        let values: Vec<f64> = (0..200).map(f64::from).rev().collect();
+        assert_eq!(median(values.clone()), 100.0);
+        assert_eq!(quantile(values.clone(), 0.99), 198.0);
+        assert_eq!(quantile(values, 1.0), 199.0);
+        assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn the_first_round_does_not_count_and_all_take_their_turn() {
+        let mut turns = Vec::new();
+        let medians = in_turn::<2>(3, |candidate| {
+            turns.push(candidate);
+            turns.len() as f64
+        });
+        assert_eq!(turns, [0, 1, 0, 1, 0, 1, 0, 1]);
+        assert_eq!(medians, [5.0, 6.0]);
     }
 }

@@ -7,6 +7,7 @@
     reason = "a chore speaks to the person who started it"
 )]
 
+mod bench;
 mod ci;
 mod codegen;
 mod deny;
@@ -66,6 +67,24 @@ enum Chore {
     },
     /// Kill real daemons under load and over bad wires, and judge what became of every message.
     Torture(torture::Arguments),
+    /// Run the benches, the peers' too, and write docs/benchmarks.md with its plots.
+    BenchReport {
+        /// Run these only; the page shows every report that is there.
+        #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with = "no_run")]
+        only: Vec<String>,
+        /// Run none: render the reports that are there.
+        #[arg(long)]
+        no_run: bool,
+    },
+    /// Compare the ratios that the benches left behind with the committed ones; worse and missing ones fail.
+    BenchCheck {
+        /// Judge these only.
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        only: Vec<String>,
+        /// Write what was measured to benches/baseline.json instead; tolerances in it stay as they are.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Judge the history of a torture run.
     TortureCheck {
         /// The history, NDJSON.
@@ -84,6 +103,8 @@ fn main() -> ExitCode {
         Chore::Vectors => vectors::run(),
         Chore::Sim { seeds, seed } => sim::run(seeds, seed),
         Chore::Torture(arguments) => torture::run(&arguments),
+        Chore::BenchReport { only, no_run } => bench::report(&only, no_run),
+        Chore::BenchCheck { only, accept } => bench::check(&only, accept),
         Chore::TortureCheck { file } => torture::check::run(&file),
     };
     if let Err(error) = outcome {

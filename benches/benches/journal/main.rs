@@ -1,95 +1,165 @@
 //! The journal: what a commit costs, and a start.
 //!
-//! `memory` is what the store itself does: sealing, hashing, encoding, the index. `file` waits for
-//! the disk, once for each commit; `raw` beside it writes and syncs as many bytes and nothing
-//! else.
+//! In memory it is what the store itself does: sealing, hashing, encoding, the index. On disk it
+//! waits for the disk, once for each commit; beside it the same number of bytes is written over
+//! zeros and synced, and nothing else is done. Reading has no limit to be held against: criterion
+//! compares it with the run before.
 
 #![allow(
     missing_docs,
     reason = "criterion's macros make an undocumented function"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a benchmark: it fails aloud, and reads the clock"
+)]
 
-use std::fs::OpenOptions as FileOptions;
-use std::hint::black_box;
+use std::fs::{File, OpenOptions as FileOptions};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Instant;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
+use skychat_benches::{Asked, Better, Report, Row, in_turn, scratch};
 use skychat_proto::ids::{Position, Seq};
-use skychat_store::{Disk, FileDisk, MemoryDisk, StoreReader};
+use skychat_store::{Disk, FileDisk, MemoryDisk, StoreReader, StoreWriter};
 
 mod author;
+mod bytes;
 
 use author::{Author, Failure, open};
 
-/// Messages in one batch.
-const COUNTS: [u64; 2] = [1, 64];
+/// Messages in one commit.
+const COUNTS: [u64; 4] = [1, 16, 64, 256];
+/// Zeros that the bare loop writes over, again and again.
+const ZEROS: usize = 64 << 20;
 
-fn commit_to(
-    c: &mut Criterion,
-    name: &str,
-    mut disk: impl FnMut() -> Result<Box<dyn Disk>, Failure>,
-) -> Result<(), Failure> {
-    let mut group = c.benchmark_group(format!("journal/commit/{name}"));
-    for count in COUNTS {
-        let mut author = Author::new()?;
-        let (mut writer, _) = open(disk()?)?;
-        group.throughput(Throughput::Elements(count));
-        group.bench_function(format!("{count} messages"), |b| {
-            b.iter_batched(
-                || author.batch(count),
-                |batch| {
-                    let done = batch.map(|batch| writer.commit(vec![batch]));
-                    assert!(matches!(black_box(done), Ok(Ok(_))), "not committed");
-                },
-                // In order, and one at a time.
-                BatchSize::PerIteration,
-            );
-        });
+fn main() {
+    let mut asked = Asked::of_command_line();
+    let mut report = Report::new("journal");
+    if asked.measures("journal/commit/memory") {
+        in_memory(&asked, &mut report).unwrap();
     }
-    group.finish();
+    if asked.measures("journal/commit/file") {
+        on_disk(&asked, &mut report).unwrap();
+    }
+    asked.finish(&report).unwrap();
+    reads();
+    Criterion::default().configure_from_args().final_summary();
+}
+
+/// Somebody whose messages are committed one batch after the other.
+struct Writing {
+    author: Author,
+    writer: StoreWriter,
+    count: u64,
+}
+
+impl Writing {
+    fn new(disk: impl Disk + 'static, count: u64) -> Result<Self, Failure> {
+        let (writer, _) = open(disk)?;
+        Ok(Writing {
+            author: Author::new()?,
+            writer,
+            count,
+        })
+    }
+
+    /// Seconds a commit takes, without what it takes to write the messages.
+    fn commits(&mut self, times: u32) -> f64 {
+        let mut took = 0.0;
+        for _ in 0..times {
+            let batch = vec![self.author.batch(self.count).unwrap()];
+            let began = Instant::now();
+            let committed = self.writer.commit(batch);
+            took += began.elapsed().as_secs_f64();
+            committed.unwrap();
+        }
+        took / f64::from(times)
+    }
+}
+
+fn name(count: u64) -> String {
+    match count {
+        1 => "1 message a commit".to_owned(),
+        count => format!("{count} messages a commit"),
+    }
+}
+
+fn rate(count: u64, seconds: f64) -> String {
+    format!("{:.0} messages/s", count as f64 / seconds)
+}
+
+fn in_memory(asked: &Asked, report: &mut Report) -> Result<(), Failure> {
+    let (rounds, times) = asked.amount((21, 20), (1, 1));
+    let mut writing = Vec::new();
+    for count in COUNTS {
+        writing.push(Writing::new(MemoryDisk::new(), count)?);
+    }
+    let took: [f64; COUNTS.len()] = in_turn(rounds, |n| writing[n].commits(times));
+    report.section("Commits in memory: sealing, hashing, encoding, index", "");
+    for (count, took) in COUNTS.into_iter().zip(took) {
+        let row = Row::shown(format!("memory/{count}"), name(count), took * 1e6, "us");
+        report.row(row.aside(rate(count, took)));
+    }
     Ok(())
 }
 
-fn commit(c: &mut Criterion) {
-    let done = (|| -> Result<(), Failure> {
-        commit_to(c, "memory", || Ok(Box::new(MemoryDisk::new())))?;
-        let dirs = [tempfile::tempdir_in(".")?, tempfile::tempdir_in(".")?];
-        let mut next = dirs.iter();
-        commit_to(c, "file", || {
-            let dir = next.next().ok_or("no directory")?;
-            Ok(Box::new(FileDisk::new(dir.path())))
-        })
-    })();
-    assert!(done.is_ok(), "{done:?}");
+/// Writes and syncs, over zeros that are there already.
+struct Bare {
+    file: File,
+    block: Vec<u8>,
+    at: usize,
 }
 
-/// As many bytes as the group of one message, and of 64, into a file that is there already.
-fn raw(c: &mut Criterion) {
-    let Ok(dir) = tempfile::tempdir_in(".") else {
-        return;
-    };
-    let path = dir.path().join("raw");
-    let mut group = c.benchmark_group("journal/raw write and fdatasync");
-    for bytes in [1200_usize, 58_000] {
-        let written = std::fs::write(&path, vec![0; 64 << 20]).and_then(|()| {
-            let file = FileOptions::new().write(true).open(&path)?;
-            file.sync_all()?;
-            Ok(file)
-        });
-        let Ok(file) = written else { return };
+impl Bare {
+    fn new(path: &Path, bytes: usize) -> Result<Self, Failure> {
+        std::fs::write(path, vec![0; ZEROS])?;
+        let file = FileOptions::new().write(true).open(path)?;
+        file.sync_all()?;
         let block = vec![7; bytes];
-        let mut at = 0_u64;
-        group.bench_function(format!("{bytes} bytes"), |b| {
-            b.iter(|| {
-                let done = file
-                    .write_all_at(&block, at)
-                    .and_then(|()| file.sync_data());
-                assert!(done.is_ok());
-                at = (at + bytes as u64) % (63 << 20);
-            });
-        });
+        Ok(Bare { file, block, at: 0 })
     }
-    group.finish();
+
+    fn commits(&mut self, times: u32) -> f64 {
+        let began = Instant::now();
+        for _ in 0..times {
+            self.file
+                .write_all_at(&self.block, self.at as u64)
+                .and_then(|()| self.file.sync_data())
+                .unwrap();
+            self.at += self.block.len();
+            if self.at + self.block.len() > ZEROS {
+                self.at = 0;
+            }
+        }
+        began.elapsed().as_secs_f64() / f64::from(times)
+    }
+}
+
+fn on_disk(asked: &Asked, report: &mut Report) -> Result<(), Failure> {
+    let (rounds, times) = asked.amount((21, 20), (1, 1));
+    let against = "a bare write and fdatasync of as many bytes";
+    report.section("Commits to disk, one after the other", against);
+    for count in COUNTS {
+        let dir = tempfile::tempdir_in(scratch()?)?;
+        let bytes = bytes::of_a_commit(count)?;
+        let mut bare = Bare::new(&dir.path().join("bare"), bytes)?;
+        let mut ours = Writing::new(FileDisk::new(dir.path()), count)?;
+        let [raw, took] = in_turn(rounds, |candidate| match candidate {
+            0 => bare.commits(times),
+            _ => ours.commits(times),
+        });
+        let id = format!("file/{count}");
+        let what = format!("bare write and fdatasync of {bytes} bytes");
+        report.row(Row::shown(format!("{id}/bare"), what, raw * 1e6, "us"));
+        let row = Row::shown(id, name(count), took * 1e6, "us");
+        let row = row.ratio(raw / took, Better::Higher);
+        report.row(row.aside(rate(count, took)));
+    }
+    Ok(())
 }
 
 fn read(c: &mut Criterion) {
@@ -127,5 +197,4 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, commit, raw, read);
-criterion_main!(benches);
+criterion_group!(reads, read);

@@ -3,8 +3,9 @@
 //! one signature for each range, and once with a range, and so a signature, for each entry.
 //!
 //! `cargo bench -- replicate`. How many entries is `$SKYCHAT_BENCH_MESSAGES`, else a million; with a
-//! signature each a tenth of that. `$SKYCHAT_BENCH_DIR` says where; it has to be a disk.
-#![allow(missing_docs, clippy::print_stdout, reason = "a benchmark")]
+//! signature each a tenth of that. `$SKYCHAT_BENCH_DIR` says where, else the target directory;
+//! it has to be on a disk.
+#![allow(missing_docs, reason = "a benchmark")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use author::{Author, BODY};
 use side::{Ends, Reading, Side, Who};
-use skychat_benches::resident_kib;
+use skychat_benches::{Asked, Better, Report, Row, messages, resident_kib, scratch};
 use skychat_feed::replicator::FeedFacts;
 use skychat_identity::SecretKey;
 use skychat_proto::ids::{Incarnation, ServiceId, SpaceId};
@@ -41,43 +42,33 @@ use skychat_transport::{
 };
 
 /// Name, entries of a range, and by what the number of entries is divided.
-const CASES: [(&str, usize, u64); 2] = [
-    ("replicate/range/256B", MAX_RANGE_ENTRIES, 1),
-    ("replicate/each/256B", 1, 10),
-];
+const CASES: [(&str, usize, u64); 2] = [("range", MAX_RANGE_ENTRIES, 1), ("each", 1, 10)];
 const LEAST_RATE: f64 = 250_000.0;
-const MOST_MEMORY_MIB: u64 = 64;
+const MOST_MEMORY_MIB: f64 = 64.0;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
-    let filters: Vec<_> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
-    let entries = std::env::var("SKYCHAT_BENCH_MESSAGES");
-    let entries = entries.map_or(1_000_000, |text| text.parse().unwrap());
+    let mut asked = Asked::of_command_line();
+    let mut report = Report::new("replicate");
+    let entries = asked.amount(messages(1_000_000).unwrap(), 1_000);
     let mut rates = Vec::new();
     for (name, range, share) in CASES {
-        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
-            continue;
+        if asked.measures(&format!("replicate/{name}/256B")) {
+            let entries = entries / asked.amount(share, 1);
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            rates.push(runtime.block_on(measure(&mut report, name, range, entries)));
         }
-        if flag("--list") {
-            println!("{name}: benchmark");
-            continue;
-        }
-        let entries = if flag("--test") {
-            1_000
-        } else {
-            entries / share
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        rates.push(runtime.block_on(measure(name, range, entries)));
     }
     if let [range, each] = rates[..] {
-        println!("  one signature a range: {:.1} times as fast", range / each);
+        report.section("One signature for a range", "one signature for each entry");
+        let what = format!("{MAX_RANGE_ENTRIES} entries a range");
+        let row = Row::shown("signatures", what, range, "entries/s");
+        report.row(row.ratio(range / each, Better::Higher));
     }
+    asked.finish(&report).unwrap();
 }
 
 fn secret(n: u8) -> SecretKey {
@@ -162,9 +153,8 @@ async fn link(ann: &Ends, bob: &Ends) -> (Link, Listener) {
 }
 
 /// Entries a second.
-async fn measure(name: &str, range: usize, entries: u64) -> f64 {
-    let place = std::env::var_os("SKYCHAT_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
-    let dir = tempfile::tempdir_in(place).unwrap();
+async fn measure(report: &mut Report, name: &str, range: usize, entries: u64) -> f64 {
+    let dir = tempfile::tempdir_in(scratch().unwrap()).unwrap();
     let (ann, bob) = (dir.path().join("ann"), dir.path().join("bob"));
     for dir in [&ann, &bob] {
         std::fs::create_dir(dir).unwrap();
@@ -220,14 +210,29 @@ async fn measure(name: &str, range: usize, entries: u64) -> f64 {
     let held = bob.reader.tip(author.feed).unwrap();
     assert_eq!((held.head, held.hash), (author.head, author.tip));
     let rate = entries as f64 / took.as_secs_f64();
-    println!("{name}: {entries} entries of {BODY} bytes in clear, {range} a range");
-    println!(
-        "  verified and durable in {took:.2?}: {rate:.0} entries/s (target of ranges >= {LEAST_RATE:.0})"
-    );
-    println!(
-        "  index whole {indexed:.1?} later; peak memory {} MiB more, both ends (target <= {MOST_MEMORY_MIB})",
-        peak.saturating_sub(before) / 1024
-    );
+    let title = format!("{entries} entries of {BODY} bytes in clear, {range} a range");
+    report.section(title, "the target");
+    let row = |id: &str, what: &str, value: f64, unit: &str| {
+        Row::shown(format!("{name}/{id}"), what, value, unit)
+    };
+    let memory = peak.saturating_sub(before) as f64 / 1024.0;
+    let what = "verified and durable";
+    let all = row("rate", what, rate, "entries/s").aside(format!("{took:.2?} in all"));
+    let what = "peak memory more than before, both ends";
+    let memory = row("memory", what, memory, "MiB");
+    // What is asked is asked of ranges as a node serves them.
+    let [all, memory] = if range == MAX_RANGE_ENTRIES {
+        [
+            all.reaches(LEAST_RATE),
+            memory.stays_within(MOST_MEMORY_MIB),
+        ]
+    } else {
+        [all, memory]
+    };
+    report.row(all);
+    report.row(memory);
+    let what = "until the index is whole, later";
+    report.row(row("index", what, indexed.as_secs_f64(), "s"));
     serving.abort();
     tokio::task::block_in_place(|| bob.store.join());
     rate
