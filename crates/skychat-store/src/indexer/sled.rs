@@ -9,7 +9,7 @@ use super::runs::RunFiles;
 use crate::deep::{DeepError, DeepIndex, DeepIndexMut, GoOn, Item, Run};
 
 /// Bytes of the tree that sled keeps in memory, about.
-const CACHE: u64 = 8 * 1024 * 1024;
+const CACHE: u64 = 4 * 1024 * 1024;
 
 /// A tree of sled, and files with runs of message ids beside it.
 pub(super) struct SledIndex {
