@@ -1,9 +1,17 @@
 //! XChaCha20-Poly1305, from slice to vector: the one place that calls the cipher.
 
-use chacha20poly1305::aead::inout::InOutBuf;
-use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+#[cfg(any(not(feature = "aws-lc"), test))]
+mod rust_crypto;
+
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
+
+#[cfg(feature = "aws-lc")]
+use self::aws_lc::Key;
+#[cfg(not(feature = "aws-lc"))]
+use self::rust_crypto::Key;
 
 /// Length of a nonce. It is random: 24 bytes are enough to draw one for each message.
 pub(crate) const NONCE: usize = 24;
@@ -11,7 +19,7 @@ pub(crate) const NONCE: usize = 24;
 pub(crate) const TAG: usize = 16;
 
 /// A key of the cipher, on the heap, wiped when dropped.
-pub(crate) struct Cipher(Box<XChaCha20Poly1305>);
+pub(crate) struct Cipher(Key);
 
 /// The tag does not fit key, nonce, associated data and ciphertext.
 pub(crate) struct Forged;
@@ -19,9 +27,13 @@ pub(crate) struct Forged;
 /// The plaintext is longer than the cipher can take (256 GiB).
 pub(crate) struct TooLong;
 
+/// What either library says.
+#[derive(Debug)]
+struct Refused;
+
 impl Cipher {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Cipher(Box::new(XChaCha20Poly1305::new(key.into())))
+        Cipher(Key::new(key))
     }
 
     /// Appends nonce ‖ ciphertext ‖ tag to `out`; after an error `out` is as before.
@@ -39,35 +51,26 @@ impl Cipher {
         out.extend_from_slice(&nonce);
         let start = out.len();
         out.resize(start.saturating_add(plaintext.len()), 0);
-        // From slice to slice: no plaintext is ever written into `out`.
-        let sealed = out
-            .get_mut(start..)
-            .and_then(|ciphertext| InOutBuf::new(plaintext, ciphertext).ok())
-            .and_then(|text| {
-                let nonce = XNonce::from(nonce);
-                self.0.encrypt_inout_detached(&nonce, aad, text).ok()
-            });
-        match sealed {
-            Some(tag) => {
-                out.extend_from_slice(&tag);
-                Ok(())
-            }
-            None => {
-                out.truncate(before);
-                Err(TooLong)
-            }
+        let ciphertext = out.get_mut(start..).unwrap_or_default();
+        if let Ok(tag) = self.0.seal(&nonce, aad, plaintext, ciphertext) {
+            out.extend_from_slice(&tag);
+            Ok(())
+        } else {
+            // It may be the plaintext still.
+            ciphertext.zeroize();
+            out.truncate(before);
+            Err(TooLong)
         }
     }
 
-    /// Opens nonce ‖ ciphertext ‖ tag. Nothing is decrypted before the tag was found right.
+    /// Opens nonce ‖ ciphertext ‖ tag. What does not have the right tag is given to nobody.
     pub(crate) fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Forged> {
         let (nonce, rest) = sealed.split_first_chunk::<NONCE>().ok_or(Forged)?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG>().ok_or(Forged)?;
         let mut plaintext = Zeroizing::new(vec![0; ciphertext.len()]);
-        let text = InOutBuf::new(ciphertext, &mut plaintext).map_err(|_| Forged)?;
         self.0
-            .decrypt_inout_detached(&XNonce::from(*nonce), aad, text, &Tag::from(*tag))
-            .map_err(|_| Forged)?;
+            .open(nonce, aad, ciphertext, tag, &mut plaintext)
+            .map_err(|Refused| Forged)?;
         Ok(plaintext)
     }
 }
@@ -130,6 +133,47 @@ mod tests {
         let cipher = Cipher::new(&[1; 32]);
         for length in 0..NONCE + TAG {
             assert!(cipher.open(b"", &vec![0; length]).is_err());
+        }
+    }
+
+    /// Whatever one library seals the other one opens, and they seal alike; a changed bit anywhere is
+    /// refused by both.
+    #[cfg(feature = "aws-lc")]
+    #[test]
+    fn both_libraries_are_one_cipher() {
+        let (key, nonce) = ([7; 32], std::array::from_fn(|n| n as u8));
+        let (one, other) = (Key::new(&key), rust_crypto::Key::new(&key));
+        for length in [0, 1, 15, 16, 17, 63, 64, 65, 255, 256, 1023, 4096, 70_000] {
+            let text: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            let aad = text.get(..length.min(80)).unwrap();
+            let (mut sealed, mut also) = (vec![0; length], vec![0; length]);
+            let tag = one.seal(&nonce, aad, &text, &mut sealed).unwrap();
+            let tag_too = other.seal(&nonce, aad, &text, &mut also).unwrap();
+            assert_eq!((&sealed, tag), (&also, tag_too), "{length} bytes");
+            let mut opened = vec![0; length];
+            one.open(&nonce, aad, &sealed, &tag, &mut opened).unwrap();
+            assert_eq!(opened, text);
+            opened.fill(0);
+            other.open(&nonce, aad, &also, &tag, &mut opened).unwrap();
+            assert_eq!(opened, text);
+            for bit in 0..128 {
+                let mut changed = tag;
+                changed[bit / 8] ^= 1 << (bit % 8);
+                let refused = one.open(&nonce, aad, &sealed, &changed, &mut opened);
+                assert!(refused.is_err());
+                if bit < length.min(64) {
+                    sealed[bit] ^= 1;
+                    let refused = one.open(&nonce, aad, &sealed, &tag, &mut opened);
+                    assert!(refused.is_err());
+                    sealed[bit] ^= 1;
+                }
+            }
+            assert!(
+                one.seal(&nonce, aad, &text, &mut vec![0; length + 1])
+                    .is_err()
+            );
+            let mut short = vec![0; length + 1];
+            assert!(one.open(&nonce, aad, &sealed, &tag, &mut short).is_err());
         }
     }
 }
