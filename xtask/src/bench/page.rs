@@ -174,6 +174,9 @@ impl Page {
     }
 }
 
+/// In front of what is better the shorter its bar.
+const LESS: char = '↓';
+
 /// Bars of the ratios or, where there are not two, of the values that have one unit; of less no plot.
 fn chart(section: &Section, against: &str) -> Option<Chart> {
     let with_ratio = |row: &&Row| row.ratio.is_some();
@@ -189,7 +192,10 @@ fn chart(section: &Section, against: &str) -> Option<Chart> {
     let bars: Vec<Bar> = rows
         .into_iter()
         .map(|row| Bar {
-            label: row.what.clone(),
+            label: match row.better {
+                Better::Lower if ratios => format!("{LESS} {}", row.what),
+                _ => row.what.clone(),
+            },
             value: if ratios {
                 row.ratio.unwrap_or_default()
             } else {
@@ -210,9 +216,14 @@ fn chart(section: &Section, against: &str) -> Option<Chart> {
             },
         })
         .collect();
+    let less = bars.iter().any(|bar| bar.label.starts_with(LESS));
     (bars.len() > 1).then(|| Chart {
         title: section.title.clone(),
-        axis: axis.to_owned(),
+        axis: if less {
+            format!("{axis}; {LESS} less is better")
+        } else {
+            axis.to_owned()
+        },
         bars,
     })
 }

@@ -102,6 +102,17 @@ fn values_of_one_unit_are_drawn_where_there_are_no_ratios() {
 }
 
 #[test]
+fn bars_that_should_be_short_are_marked() {
+    let mut late = row("late", Some(0.5), Some(Bound::AtMost(1.0)));
+    late.better = Better::Lower;
+    let rate = row("rate", Some(1.5), Some(Bound::AtLeast(1.0)));
+    let page = render(&[bench("seal", vec![rate, late])]);
+    let svg = &page.plots[0].1;
+    assert!(svg.contains(">↓ late | of it<") && svg.contains(">rate | of it<"));
+    assert!(svg.contains("raw AEAD; ↓ less is better; the mark is the target"));
+}
+
+#[test]
 fn what_people_wrote_is_linked_and_never_rendered() {
     let page = render(&[bench("seal", vec![])]);
     assert!(page.text.contains("](benchmarks/tried.md)"));
