@@ -28,7 +28,7 @@ A ratio sets a figure beside the limit or the peer that its table names. Both we
 round after round after one that does not count, and the median of each is what is shown: what disturbs the machine
 meanwhile disturbs all of them. So ratios can be compared with those of another run; the values beside them say how fast
 this one machine was. Where a ratio is *to the target*, the target is a figure, not a ratio, and is meant for a machine
-of this class.
+of this class. Work of one thread that waits for nothing is measured in processor time, all else by the clock on the wall.
 
 `cargo bench -- NAME` runs one bench, `cargo xtask bench-report` all of them, those of the peers too, and
 `cargo xtask bench-check` holds their ratios against the committed ones (`benches/baseline.json`).
