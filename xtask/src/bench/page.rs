@@ -84,13 +84,16 @@ fn reports(benches: &[Bench]) -> impl Iterator<Item = &Measured> {
 fn targets(benches: &[Bench]) -> String {
     let (mut met, mut missed) = (0_usize, String::new());
     for report in reports(benches) {
-        for row in report.sections.iter().flat_map(|section| &section.rows) {
+        let sections = report.sections.iter();
+        let rows = sections.flat_map(|section| section.rows.iter().map(move |row| (section, row)));
+        for (section, row) in rows {
             match (row.target, row.ratio) {
                 (Some(target), Some(ratio)) if !target.is_met(ratio) => {
                     let _ = writeln!(
                         missed,
-                        "| {} | {} | {} | {} |",
+                        "| {} | {}: {} | {} | {} |",
                         report.bench,
+                        cell(&section.title),
                         cell(&row.what),
                         figure(ratio),
                         bound(target)

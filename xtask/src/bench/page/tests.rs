@@ -57,7 +57,7 @@ fn a_section_is_a_table_and_a_plot() {
         "| 1KiB \\| of it | 25,000 messages/s | 0.95 | ≥ 0.92 | met |",
         "| 64B \\| of it | 25,000 messages/s | 0.50 | ≥ 0.92 | **missed** |",
         "Met: 1. Missed:",
-        "| seal | 64B \\| of it | 0.50 | ≥ 0.92 |",
+        "| seal | in memory: 64B \\| of it | 0.50 | ≥ 0.92 |",
     ] {
         assert!(
             page.text.lines().any(|found| found == line),
