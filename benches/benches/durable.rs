@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use skychat_api::{SendRequest, WaitFor};
 use skychat_benches::{Asked, Better, Report, Row, median, quantile, scratch};
 use skychat_client::{Client, Daemon};
-use skychat_core::{Admission, Draft, Node};
+use skychat_core::{Admission, DeliverError, Draft, Node, SendError};
 use skychat_http::{Caps, Gate, Listener, Token, routes};
 use skychat_identity::{PublicKey, SecretKey};
 use tokio_util::sync::CancellationToken;
@@ -100,9 +100,13 @@ impl Way {
         match self {
             Way::Library(node) => {
                 let draft = Draft::text(to, text).unwrap();
-                node.deliver(draft, WaitFor::Stored, PATIENCE)
-                    .await
-                    .unwrap();
+                // More may be due at once than a node lets wait: it says so, and takes them later.
+                while let Err(error) = node.deliver(draft.clone(), WaitFor::Stored, PATIENCE).await
+                {
+                    let busy = matches!(error, DeliverError::Send(SendError::Busy));
+                    assert!(busy, "{error:?}");
+                    tokio::time::sleep(PACE).await;
+                }
             }
             Way::Http(client) => {
                 let request = SendRequest {

@@ -1,5 +1,6 @@
 //! Samples taken in turn.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Runs each candidate once a round, for `rounds` rounds after one that does not count, and
@@ -31,7 +32,21 @@ pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
 }
 
 /// Seconds that `work` takes each time, over about `span`.
-pub fn seconds_each(span: Duration, mut work: impl FnMut()) -> f64 {
+pub fn seconds_each(span: Duration, work: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    let times = work_for(span, work);
+    start.elapsed().as_secs_f64() / times
+}
+
+/// Seconds of the processor that `work` takes each time, over about `span` of wall time. Work of
+/// one thread that waits for nothing is to be measured so: what else the machine does is left out.
+pub fn processor_seconds_each(span: Duration, work: impl FnMut()) -> f64 {
+    let start = thread_seconds();
+    let times = work_for(span, work);
+    (thread_seconds() - start) / times
+}
+
+fn work_for(span: Duration, mut work: impl FnMut()) -> f64 {
     let start = Instant::now();
     let mut times = 0_u32;
     while start.elapsed() < span {
@@ -40,8 +55,22 @@ pub fn seconds_each(span: Duration, mut work: impl FnMut()) -> f64 {
         }
         times = times.saturating_add(16);
     }
-    start.elapsed().as_secs_f64() / f64::from(times)
+    f64::from(times)
 }
+
+/// Seconds that this thread has been on a processor; of wall time where the system does not say.
+pub fn thread_seconds() -> f64 {
+    // The system brings its account of a thread up to date when the thread gives way.
+    std::thread::yield_now();
+    let account = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = account.split_whitespace().next();
+    match nanoseconds.and_then(|text| text.parse::<u64>().ok()) {
+        Some(nanoseconds) => nanoseconds as f64 / 1e9,
+        None => STARTED.elapsed().as_secs_f64(),
+    }
+}
+
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Memory of this process that is in use now, in KiB: `VmRSS`, 0 where the system does not say.
 pub fn resident_kib() -> u64 {
@@ -105,6 +134,19 @@ mod tests {
         assert_eq!(quantile(values.clone(), 0.99), 198.0);
         assert_eq!(quantile(values, 1.0), 199.0);
         assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn the_account_of_a_thread_grows_with_its_work() {
+        let before = thread_seconds();
+        let mut sum = 0_u64;
+        while thread_seconds() <= before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        let each = processor_seconds_each(Duration::from_millis(1), || {
+            std::hint::black_box(sum);
+        });
+        assert!(each.is_finite() && each >= 0.0, "{each}");
     }
 
     #[test]

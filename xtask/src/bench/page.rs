@@ -28,7 +28,7 @@ A ratio sets a figure beside the limit or the peer that its table names. Both we
 round after round after one that does not count, and the median of each is what is shown: what disturbs the machine
 meanwhile disturbs all of them. So ratios can be compared with those of another run; the values beside them say how fast
 this one machine was. Where a ratio is *to the target*, the target is a figure, not a ratio, and is meant for a machine
-of this class.
+of this class. Work of one thread that waits for nothing is measured in processor time, all else by the clock on the wall.
 
 `cargo bench -- NAME` runs one bench, `cargo xtask bench-report` all of them, those of the peers too, and
 `cargo xtask bench-check` holds their ratios against the committed ones (`benches/baseline.json`).
@@ -84,13 +84,16 @@ fn reports(benches: &[Bench]) -> impl Iterator<Item = &Measured> {
 fn targets(benches: &[Bench]) -> String {
     let (mut met, mut missed) = (0_usize, String::new());
     for report in reports(benches) {
-        for row in report.sections.iter().flat_map(|section| &section.rows) {
+        let sections = report.sections.iter();
+        let rows = sections.flat_map(|section| section.rows.iter().map(move |row| (section, row)));
+        for (section, row) in rows {
             match (row.target, row.ratio) {
                 (Some(target), Some(ratio)) if !target.is_met(ratio) => {
                     let _ = writeln!(
                         missed,
-                        "| {} | {} | {} | {} |",
+                        "| {} | {}: {} | {} | {} |",
                         report.bench,
+                        cell(&section.title),
                         cell(&row.what),
                         figure(ratio),
                         bound(target)
@@ -174,6 +177,9 @@ impl Page {
     }
 }
 
+/// In front of what is better the shorter its bar.
+const LESS: char = '↓';
+
 /// Bars of the ratios or, where there are not two, of the values that have one unit; of less no plot.
 fn chart(section: &Section, against: &str) -> Option<Chart> {
     let with_ratio = |row: &&Row| row.ratio.is_some();
@@ -189,7 +195,10 @@ fn chart(section: &Section, against: &str) -> Option<Chart> {
     let bars: Vec<Bar> = rows
         .into_iter()
         .map(|row| Bar {
-            label: row.what.clone(),
+            label: match row.better {
+                Better::Lower if ratios => format!("{LESS} {}", row.what),
+                _ => row.what.clone(),
+            },
             value: if ratios {
                 row.ratio.unwrap_or_default()
             } else {
@@ -210,9 +219,14 @@ fn chart(section: &Section, against: &str) -> Option<Chart> {
             },
         })
         .collect();
+    let less = bars.iter().any(|bar| bar.label.starts_with(LESS));
     (bars.len() > 1).then(|| Chart {
         title: section.title.clone(),
-        axis: axis.to_owned(),
+        axis: if less {
+            format!("{axis}; {LESS} less is better")
+        } else {
+            axis.to_owned()
+        },
         bars,
     })
 }

@@ -57,7 +57,7 @@ fn a_section_is_a_table_and_a_plot() {
         "| 1KiB \\| of it | 25,000 messages/s | 0.95 | ≥ 0.92 | met |",
         "| 64B \\| of it | 25,000 messages/s | 0.50 | ≥ 0.92 | **missed** |",
         "Met: 1. Missed:",
-        "| seal | 64B \\| of it | 0.50 | ≥ 0.92 |",
+        "| seal | in memory: 64B \\| of it | 0.50 | ≥ 0.92 |",
     ] {
         assert!(
             page.text.lines().any(|found| found == line),
@@ -99,6 +99,17 @@ fn values_of_one_unit_are_drawn_where_there_are_no_ratios() {
         vec![row("a", None, None), row("b", None, None)],
     )]);
     assert!(page.plots[0].1.contains("25,000 messages/s"));
+}
+
+#[test]
+fn bars_that_should_be_short_are_marked() {
+    let mut late = row("late", Some(0.5), Some(Bound::AtMost(1.0)));
+    late.better = Better::Lower;
+    let rate = row("rate", Some(1.5), Some(Bound::AtLeast(1.0)));
+    let page = render(&[bench("seal", vec![rate, late])]);
+    let svg = &page.plots[0].1;
+    assert!(svg.contains(">↓ late | of it<") && svg.contains(">rate | of it<"));
+    assert!(svg.contains("raw AEAD; ↓ less is better; the mark is the target"));
 }
 
 #[test]
