@@ -10,4 +10,4 @@ mod report;
 mod sample;
 
 pub use report::{Better, Bound, Report, Row, Section, VERSION};
-pub use sample::{Cores, in_turn, median, resident_kib, seconds_each};
+pub use sample::{Cores, cpu_seconds_each, in_turn, median, resident_kib, seconds_each};

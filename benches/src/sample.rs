@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Runs each candidate once a round, for `rounds` rounds after one that does not count, and
 /// returns the median of each: what disturbs the machine meanwhile disturbs all of them.
 pub fn in_turn<const N: usize>(rounds: usize, mut take: impl FnMut(usize) -> f64) -> [f64; N] {
@@ -34,6 +36,29 @@ pub fn seconds_each(span: Duration, mut work: impl FnMut()) -> f64 {
         times = times.saturating_add(16);
     }
     start.elapsed().as_secs_f64() / f64::from(times)
+}
+
+/// Processor seconds of this thread that `work` takes each time, over about `span` of them: for
+/// work that waits for nothing. Others on the machine cost it nothing but their share of the caches.
+pub fn cpu_seconds_each(span: Duration, mut work: impl FnMut()) -> f64 {
+    let (start, span) = (thread_seconds(), span.as_secs_f64());
+    let mut times = 0_u32;
+    loop {
+        for _ in 0..16 {
+            work();
+        }
+        times = times.saturating_add(16);
+        let taken = thread_seconds() - start;
+        if taken >= span {
+            return taken / f64::from(times);
+        }
+    }
+}
+
+/// Processor time of this thread.
+fn thread_seconds() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default().as_secs_f64()
 }
 
 /// Memory of this process that is in use now, in KiB: `VmRSS`, 0 where the system does not say.
