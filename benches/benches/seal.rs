@@ -17,7 +17,7 @@ use std::time::Duration;
 use chacha20::ChaCha20Rng;
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
 use rand_core::{Rng, SeedableRng};
-use skychat_benches::{Asked, Better, Report, Row, in_turn, processor_seconds_each};
+use skychat_benches::{Asked, Better, Report, Row, cpu_seconds_each, in_turn};
 use skychat_identity::SecretKey;
 use skychat_seal::{AAD_LEN, EntryAad, Opener, SealError, SealInfo, Sealer, StoreKey};
 
@@ -91,7 +91,7 @@ fn seal(
 
 fn rows(asked: &Asked, report: &mut Report, does: &str, name: &str, mut work: Work<'_>) {
     let (rounds, span) = asked.amount(WHOLE, TEST);
-    let ns: [f64; 3] = in_turn(rounds, |n| processor_seconds_each(span, &mut work[n]) * 1e9);
+    let ns: [f64; 3] = in_turn(rounds, |n| cpu_seconds_each(span, &mut work[n]) * 1e9);
     let [raw, suite_1, at_rest] = ns;
     let size = name.replace(' ', "");
     let id = |which: &str| format!("{does}/{which}/{size}");
@@ -191,8 +191,8 @@ fn encapsulation(asked: &Asked, report: &mut Report) {
     };
     let (rounds, span) = asked.amount(WHOLE, TEST);
     let [begin, open] = in_turn(rounds, |n| match n {
-        0 => processor_seconds_each(span, &mut begin) * 1e6,
-        _ => processor_seconds_each(span, &mut open) * 1e6,
+        0 => cpu_seconds_each(span, &mut begin) * 1e6,
+        _ => cpu_seconds_each(span, &mut open) * 1e6,
     });
     report.row(Row::shown("encapsulate", "encapsulate", begin, "us"));
     let what = "decapsulate, and open 1 byte";

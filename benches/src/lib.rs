@@ -13,7 +13,6 @@ mod shape;
 
 pub use asked::{Asked, messages, scratch};
 pub use sample::{
-    Cores, in_turn, median, processor_seconds_each, quantile, resident_kib, seconds_each,
-    thread_seconds,
+    Cores, cpu_seconds_each, in_turn, median, quantile, resident_kib, seconds_each, thread_seconds,
 };
 pub use shape::{Better, Bound, Report, Row, Section, VERSION};

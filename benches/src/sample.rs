@@ -1,7 +1,8 @@
 //! Samples taken in turn.
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Runs each candidate once a round, for `rounds` rounds after one that does not count, and
 /// returns the median of each: what disturbs the machine meanwhile disturbs all of them.
@@ -32,21 +33,7 @@ pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
 }
 
 /// Seconds that `work` takes each time, over about `span`.
-pub fn seconds_each(span: Duration, work: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    let times = work_for(span, work);
-    start.elapsed().as_secs_f64() / times
-}
-
-/// Seconds of the processor that `work` takes each time, over about `span` of wall time. Work of
-/// one thread that waits for nothing is to be measured so: what else the machine does is left out.
-pub fn processor_seconds_each(span: Duration, work: impl FnMut()) -> f64 {
-    let start = thread_seconds();
-    let times = work_for(span, work);
-    (thread_seconds() - start) / times
-}
-
-fn work_for(span: Duration, mut work: impl FnMut()) -> f64 {
+pub fn seconds_each(span: Duration, mut work: impl FnMut()) -> f64 {
     let start = Instant::now();
     let mut times = 0_u32;
     while start.elapsed() < span {
@@ -55,22 +42,31 @@ fn work_for(span: Duration, mut work: impl FnMut()) -> f64 {
         }
         times = times.saturating_add(16);
     }
-    f64::from(times)
+    start.elapsed().as_secs_f64() / f64::from(times)
 }
 
-/// Seconds that this thread has been on a processor; of wall time where the system does not say.
-pub fn thread_seconds() -> f64 {
-    // The system brings its account of a thread up to date when the thread gives way.
-    std::thread::yield_now();
-    let account = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = account.split_whitespace().next();
-    match nanoseconds.and_then(|text| text.parse::<u64>().ok()) {
-        Some(nanoseconds) => nanoseconds as f64 / 1e9,
-        None => STARTED.elapsed().as_secs_f64(),
+/// Processor seconds of this thread that `work` takes each time, over about `span` of them: for
+/// work that waits for nothing. Others on the machine cost it nothing but their share of the caches.
+pub fn cpu_seconds_each(span: Duration, mut work: impl FnMut()) -> f64 {
+    let (start, span) = (thread_seconds(), span.as_secs_f64());
+    let mut times = 0_u32;
+    loop {
+        for _ in 0..16 {
+            work();
+        }
+        times = times.saturating_add(16);
+        let taken = thread_seconds() - start;
+        if taken >= span {
+            return taken / f64::from(times);
+        }
     }
 }
 
-static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Processor time of this thread, in seconds.
+pub fn thread_seconds() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default().as_secs_f64()
+}
 
 /// Memory of this process that is in use now, in KiB: `VmRSS`, 0 where the system does not say.
 pub fn resident_kib() -> u64 {
@@ -143,7 +139,7 @@ mod tests {
         while thread_seconds() <= before {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
-        let each = processor_seconds_each(Duration::from_millis(1), || {
+        let each = cpu_seconds_each(Duration::from_millis(1), || {
             std::hint::black_box(sum);
         });
         assert!(each.is_finite() && each >= 0.0, "{each}");

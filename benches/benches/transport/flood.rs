@@ -1,88 +1,127 @@
-//! Round trips of an established link while somebody floods the port with garbage.
+//! Round trips of an established link while another process floods the port with garbage.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use skychat_transport::Backend;
+use skychat_benches::{Report, Row, median};
+use skychat_transport::{Backend, Suite};
 
 use crate::net::runtime;
+use crate::part::Amount;
 use crate::ping::Match;
-use crate::sample::{head, in_turn, line, median};
 
-/// Connects, sends what could be a first message, and leaves, as fast as one thread can.
-struct Flood {
-    on: AtomicBool,
-    over: AtomicBool,
-    made: AtomicUsize,
+/// The argument that makes this program the one that floods.
+pub(crate) const ARGUMENT: &str = "--flood";
+
+/// Connects, sends what could be a first message, and leaves, as fast as one thread can, until
+/// standard input ends. Then it says how many it made.
+pub(crate) fn flood(addr: SocketAddr) {
+    let over = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&over);
+    let end = thread::spawn(move || {
+        std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        told.store(true, Ordering::Relaxed);
+    });
+    let mut garbage = [0xa5; 49];
+    garbage[0] = 1;
+    let mut made = 0_u64;
+    while !over.load(Ordering::Relaxed) {
+        if let Ok(mut stream) = TcpStream::connect(addr) {
+            stream.write_all(&garbage).ok();
+            made += 1;
+        }
+    }
+    end.join().ok();
+    println!("{made}");
 }
 
-impl Flood {
-    fn run(&self, addr: SocketAddr) {
-        let garbage = [1; 49];
-        while !self.over.load(Ordering::Relaxed) {
-            if !self.on.load(Ordering::Relaxed) {
-                thread::sleep(std::time::Duration::from_millis(1));
-                continue;
-            }
-            if let Ok(mut stream) = TcpStream::connect(addr) {
-                stream.write_all(&garbage).ok();
-                self.made.fetch_add(1, Ordering::Relaxed);
-            }
+/// The other process.
+struct Flooder {
+    child: Child,
+    since: Instant,
+}
+
+impl Flooder {
+    fn start(addr: SocketAddr) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([ARGUMENT, &addr.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Flooder {
+            child,
+            since: Instant::now(),
         }
+    }
+
+    /// Connections a second.
+    fn stop(mut self) -> f64 {
+        drop(self.child.stdin.take());
+        let mut said = String::new();
+        let mut out = self.child.stdout.take().unwrap();
+        out.read_to_string(&mut said).unwrap();
+        let seconds = self.since.elapsed().as_secs_f64();
+        self.child.wait().unwrap();
+        said.trim().parse::<f64>().unwrap() / seconds
     }
 }
 
-pub(crate) fn compare() {
+/// Round trips a second and the 99th percentile, over `span`.
+fn play(runtime: &tokio::runtime::Runtime, game: &mut Match, span: Duration) -> (f64, f64) {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    while start.elapsed() < span {
+        times.extend(runtime.block_on(game.play()));
+    }
+    let rate = times.len() as f64 / start.elapsed().as_secs_f64();
+    times.sort_by(f64::total_cmp);
+    (rate, times[times.len() * 99 / 100])
+}
+
+pub(crate) fn compare(report: &mut Report, amount: Amount) {
     let runtime = runtime(2);
-    let mut game = runtime.block_on(Match::new(Backend::default()));
-    let flood = Arc::new(Flood {
-        on: AtomicBool::new(false),
-        over: AtomicBool::new(false),
-        made: AtomicUsize::new(0),
-    });
-    let addr = game.addr();
-    let flooding = Arc::clone(&flood);
-    let flooder = thread::spawn(move || flooding.run(addr));
-    let mut p99: [Vec<f64>; 2] = Default::default();
-    let mut seconds = 0.0;
-    let [quiet, busy] = in_turn(15, |candidate| {
-        flood.on.store(candidate == 1, Ordering::Relaxed);
-        // So long that the backlog is full of it.
-        thread::sleep(std::time::Duration::from_millis(50));
-        let start = std::time::Instant::now();
-        let mut times: Vec<f64> = (0..5).flat_map(|_| runtime.block_on(game.play())).collect();
-        if candidate == 1 {
-            seconds += start.elapsed().as_secs_f64() + 0.05;
-        }
-        flood.on.store(false, Ordering::Relaxed);
-        times.sort_by(f64::total_cmp);
-        p99[candidate].push(times[times.len() * 99 / 100]);
-        median(times)
-    });
-    flood.over.store(true, Ordering::Relaxed);
-    flooder.join().ok();
-    let made = flood.made.load(Ordering::Relaxed) as f64;
-    let title = format!(
-        "ping-pong under a flood of {:.0} connections/s from this machine: p50 (p99)",
-        made / seconds
-    );
-    head(&title, "of quiet");
-    let [quiet_99, busy_99] = p99.map(median);
-    for (name, p50, p99, target) in [
-        ("quiet", quiet, quiet_99, ""),
-        ("flooded", busy, busy_99, ""),
-    ] {
-        let figure = format!("{:.2} us ({:.1})", p50 * 1e6, p99 * 1e6);
-        line(name, &figure, p50 / quiet, target);
+    let mut game = runtime.block_on(Match::new(Backend::default(), Suite::ChaChaPoly));
+    let span = Duration::from_millis(amount.of(400, 1));
+    // Until the backlog is full of it.
+    let warm = Duration::from_millis(amount.of(300, 20));
+    let (mut rates, mut late, mut floods) = (Vec::new(), Vec::new(), Vec::new());
+    let mut quiet = Vec::new();
+    play(&runtime, &mut game, span);
+    for _ in 0..amount.of(7, 1) {
+        let (rate, p99) = play(&runtime, &mut game, span);
+        let flooder = Flooder::start(game.addr());
+        thread::sleep(warm);
+        let (flooded_rate, flooded_p99) = play(&runtime, &mut game, span);
+        floods.push(flooder.stop());
+        // What waits in the backlog is taken in at the pace of the listener.
+        thread::sleep(Duration::from_millis(amount.of(2500, 20)));
+        rates.push(flooded_rate / rate);
+        late.push(flooded_p99 / p99);
+        quiet.push((rate, p99 * 1e6, flooded_rate, flooded_p99 * 1e6));
     }
-    line(
-        "p99, flooded against quiet",
-        "",
-        busy_99 / quiet_99,
-        "<= 2.50",
+    let of = |pick: fn(&(f64, f64, f64, f64)) -> f64| median(quiet.iter().map(pick).collect());
+    report.section(
+        format!(
+            "ping-pong while another process connects {:.0} times a second with garbage",
+            median(floods)
+        ),
+        "the same link left alone; each run, then their median",
     );
-    println!();
+    let row = Row::shown(
+        "flood/trips",
+        "round trips a second",
+        of(|q| q.2),
+        "trips/s",
+    );
+    let aside = format!("{:.0} left alone", of(|q| q.0));
+    report.row(row.aside(aside).at_least(median(rates), 0.50));
+    let row = Row::shown("flood/p99", "99th percentile of a trip", of(|q| q.3), "us");
+    let aside = format!("{:.1} left alone", of(|q| q.1));
+    report.row(row.aside(aside).at_most(median(late), 2.50));
 }

@@ -6,7 +6,12 @@
 //! - *raw AEAD*: the same library on the same bytes, and nothing else;
 //! - *pipeline*: sender and receiver work at the same time, and each does one direction of the
 //!   AEAD and what the channel costs without a cipher: `1 / (1/AEAD one way + 1/null channel)`;
-//! - *raw TCP*: the same conversation over a bare socket in the same runtime.
+//! - *raw TCP*: the same conversation over a bare socket in the same runtime;
+//! - *primitives*: the X25519, Ed25519, AEAD and hash operations of a handshake, counted.
+//!
+//! `cargo bench -- transport/table/ping` takes one part of the table. A run of all of it writes
+//! `transport.json`. The program starts itself again for what has to come from another process: a
+//! flood of garbage, and the other ends of 9,000 links.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,13 +24,41 @@
 mod aead;
 mod flood;
 mod frames;
+mod idle;
 mod net;
+mod part;
 mod ping;
-mod sample;
+mod raw;
+mod shake;
 
 use criterion::{Criterion, Throughput};
+use part::{Amount, Wanted};
+use skychat_benches::Report;
+
+/// A part of the table.
+type Part = fn(&mut Report, Amount);
+
+const PARTS: [(&str, Part); 8] = [
+    ("raw", raw::compare),
+    ("memory", frames::compare),
+    ("bulk", net::bulk),
+    ("small", net::small),
+    ("ping", ping::compare),
+    ("flood", flood::compare),
+    ("handshake", shake::compare),
+    ("idle", idle::compare),
+];
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [flood::ARGUMENT, addr] => return flood::flood(addr.parse().unwrap()),
+        [idle::ARGUMENT, addr, peer, links] => {
+            let (addr, peer) = (addr.parse().unwrap(), peer.parse().unwrap());
+            return idle::hold(addr, peer, links.parse().unwrap());
+        }
+        _ => {}
+    }
     let mut criterion = Criterion::default().configure_from_args();
     records(&mut criterion);
     handshakes(&mut criterion);
@@ -36,12 +69,12 @@ fn main() {
 /// The hot path without sockets, for criterion's history.
 fn records(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("transport/record");
-    for &backend in skychat_transport::Backend::BUILT_IN {
+    for kind in aead::kinds() {
         for (name, size) in [("64B", 64), ("1KiB", 1024), ("16KiB", 16_379)] {
             group.throughput(Throughput::Bytes(size as u64));
-            let mut path = frames::Path::new(backend);
+            let mut path = frames::Path::new(kind);
             let message = vec![0x5a; size];
-            group.bench_function(format!("{}/{name}", backend.name()), |bencher| {
+            group.bench_function(format!("{}/{name}", kind.name), |bencher| {
                 bencher.iter(|| path.pass(&message));
             });
         }
@@ -52,33 +85,27 @@ fn records(criterion: &mut Criterion) {
 /// Both sides of a handshake, with its two signatures and their checks.
 fn handshakes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("transport/handshake");
-    for &backend in skychat_transport::Backend::BUILT_IN {
-        let (ann, bob) = (frames::identity(1, backend), frames::identity(2, backend));
-        group.bench_function(format!("{}/both sides", backend.name()), |bencher| {
-            bencher.iter(|| frames::handshake(&ann, &bob));
+    for kind in aead::kinds() {
+        let (ann, bob) = (
+            frames::identity(1, kind.backend),
+            frames::identity(2, kind.backend),
+        );
+        group.bench_function(format!("{}/both sides", kind.name), |bencher| {
+            bencher.iter(|| frames::handshake(kind.suite, &ann, &bob));
         });
     }
     group.finish();
 }
 
 fn table() {
-    let parts = ["memory", "bulk", "small", "ping", "flood"];
-    if parts.iter().any(|part| sample::wanted(part)) {
-        println!("\ntransport: figures beside their limits, medians of samples taken in turn\n");
+    let wanted = Wanted::by_arguments();
+    let mut report = Report::new("transport");
+    for (part, compare) in PARTS {
+        if let Some(amount) = wanted.part(part) {
+            compare(&mut report, amount);
+        }
     }
-    if sample::wanted("memory") {
-        frames::compare();
-    }
-    if sample::wanted("bulk") {
-        net::bulk();
-    }
-    if sample::wanted("small") {
-        net::small();
-    }
-    if sample::wanted("ping") {
-        ping::compare();
-    }
-    if sample::wanted("flood") {
-        flood::compare();
+    if wanted.everything(&PARTS.map(|(part, _)| part)) {
+        report.finish().unwrap();
     }
 }

@@ -8,14 +8,16 @@ use skychat_proto::ids::ServiceId;
 use skychat_transport::backend::{CipherError, ExchangeKey, Primitives, RecordCipher};
 use skychat_transport::{
     Anyone, Backend, CloseReason, Link, LinkConfig, Listener, ListenerLimits, SendError, Service,
-    Violation, dial,
+    Suite, Violation, dial,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
-use crate::aead::Raw;
+use skychat_benches::{Better, Cores, Report, Row, in_turn};
+
+use crate::aead::{Kind, Raw, kinds};
 use crate::frames::{hello, identity, one_way};
-use crate::sample::{Cores, head, in_turn, line};
+use crate::part::Amount;
 
 /// A cipher that does nothing: the same channel without one is the limit of the channel.
 struct Null;
@@ -85,9 +87,10 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) async fn new(backend: Backend) -> Self {
+    pub(crate) async fn new(backend: Backend, suite: Suite) -> Self {
         let config = |n| LinkConfig::new(identity(n, backend), hello, Anyone);
-        let (ann, bob) = (config(1), config(2));
+        let (mut ann, bob) = (config(1), config(2));
+        ann.suite = suite;
         let count = Arc::new(Count::default());
         let counting = Arc::clone(&count);
         let factory = Arc::new(move |_: &Link| Counting {
@@ -145,64 +148,88 @@ pub(crate) fn runtime(workers: usize) -> Runtime {
         .unwrap()
 }
 
-fn pairs(runtime: &Runtime) -> [Pair; 3] {
-    let backends = [Backend::AwsLc, Backend::RustCrypto, Backend::Custom(&Null)];
-    backends.map(|backend| runtime.block_on(Pair::new(backend)))
-}
-
-pub(crate) fn bulk() {
-    let runtime = runtime(2);
-    let pairs = pairs(&runtime);
-    let raw = [Raw::of(Backend::AwsLc), Raw::of(Backend::RustCrypto)];
-    for (name, size, bytes) in [
-        ("16 KiB", 16_384, 128 << 20),
-        ("64 KiB", 65_536, 192 << 20),
-        ("1 MiB", 1 << 20, 192 << 20),
-    ] {
-        let message = vec![0x5a; size];
-        let times = bytes / size;
-        let mut cores = Cores::start();
-        let [aws_lc, rust_crypto, null, one_aws_lc, one_rust_crypto] =
-            in_turn(11, |candidate| match candidate {
-                0..3 => cores.during(|| {
-                    let pair = &pairs[candidate];
-                    (times * size) as f64 / runtime.block_on(pair.send(&message, times))
-                }),
-                _ => one_way(&raw[candidate - 3]),
-            });
-        let title = format!(
-            "loopback, one way, {name} messages; {:.2} cores had, the pipeline needs 2",
-            cores.had()
-        );
-        head(&title, "of pipe");
-        for (name, ours, one_way) in [
-            ("aws-lc", aws_lc, one_aws_lc),
-            ("rust-crypto", rust_crypto, one_rust_crypto),
-        ] {
-            let pipeline = 1.0 / (1.0 / one_way + 1.0 / null);
-            let what = format!("{name} (AEAD one way {:.0} MB/s)", one_way / 1e6);
-            let figure = format!("{:.0} MB/s", ours / 1e6);
-            line(&what, &figure, ours / pipeline, ">= 0.80");
-        }
-        let figure = format!("{:.0} MB/s", null / 1e6);
-        line("null cipher, the channel's own limit", &figure, 1.0, "");
-        println!();
-    }
-}
-
-pub(crate) fn small() {
-    const FRAMES: usize = 2_000_000;
-    let runtime = runtime(2);
-    let pairs = pairs(&runtime);
-    let frames = in_turn::<3>(9, |candidate| {
-        let pair = &pairs[candidate];
-        FRAMES as f64 / runtime.block_on(pair.send(&[0x5a; 64], FRAMES))
+/// A link of every kind, and in the end the one without a cipher.
+fn pairs(runtime: &Runtime) -> (Vec<Kind>, [Pair; KINDS + 1]) {
+    let kinds = kinds();
+    let pairs = std::array::from_fn(|n| {
+        let (backend, suite) = match kinds.get(n) {
+            Some(kind) => (kind.backend, kind.suite),
+            None => (Backend::Custom(&Null), Suite::ChaChaPoly),
+        };
+        runtime.block_on(Pair::new(backend, suite))
     });
-    let title = "loopback, one way, 64-byte frames from try_send to the handler";
-    head(title, "of 5 M");
-    for (name, frames) in ["aws-lc", "rust-crypto", "null cipher"].iter().zip(frames) {
-        let figure = format!("{:.1} M frames/s", frames / 1e6);
-        line(name, &figure, frames / 5e6, ">= 1.00");
+    (kinds, pairs)
+}
+
+/// Kinds of links at most; where one is not to be had, its place is taken by another null cipher.
+const KINDS: usize = 3;
+
+pub(crate) fn bulk(report: &mut Report, amount: Amount) {
+    let runtime = runtime(2);
+    let (kinds, pairs) = pairs(&runtime);
+    let raw: Vec<Raw> = kinds.iter().map(|&kind| Raw::of(kind)).collect();
+    for (size, length, bytes, target) in [
+        ("16KiB", 16_384, 128 << 20, None),
+        ("64KiB", 65_536, 192 << 20, Some(0.90)),
+        ("1MiB", 1 << 20, 192 << 20, None),
+    ] {
+        let message = vec![0x5a; length];
+        let times = amount.of(bytes / length, 8);
+        let mut cores = Cores::start();
+        let taken = in_turn::<{ 2 * KINDS + 1 }>(amount.of(11, 1), |candidate| {
+            if candidate <= KINDS {
+                return cores.during(|| {
+                    let pair = &pairs[candidate];
+                    (times * length) as f64 / runtime.block_on(pair.send(&message, times))
+                });
+            }
+            let raw = raw.get(candidate - KINDS - 1);
+            raw.map_or(f64::NAN, |raw| one_way(raw, amount))
+        });
+        report.section(
+            format!(
+                "loopback, one way, {size} messages; {:.2} cores had, the pipeline needs 2",
+                cores.had()
+            ),
+            "the pipeline: AEAD one way, and the channel without a cipher",
+        );
+        let null = taken[KINDS];
+        for (n, kind) in kinds.iter().enumerate() {
+            let (ours, one_way) = (taken[n], taken[KINDS + 1 + n]);
+            let pipeline = 1.0 / (1.0 / one_way + 1.0 / null);
+            let id = format!("bulk/{}/{size}", kind.name);
+            let row = Row::shown(id, kind.name, ours / 1e6, "MB/s")
+                .aside(format!("AEAD one way {:.0}", one_way / 1e6));
+            report.row(match target {
+                Some(least) => row.at_least(ours / pipeline, least),
+                None => row.ratio(ours / pipeline, Better::Higher),
+            });
+        }
+        let id = format!("bulk/null/{size}");
+        let what = "null cipher, the channel's own limit";
+        report.row(Row::shown(id, what, null / 1e6, "MB/s"));
     }
-    println!();
+}
+
+pub(crate) fn small(report: &mut Report, amount: Amount) {
+    let frames = amount.of(2_000_000, 10_000);
+    let runtime = runtime(2);
+    let (kinds, pairs) = pairs(&runtime);
+    let taken = in_turn::<{ KINDS + 1 }>(amount.of(9, 1), |candidate| {
+        let pair = &pairs[candidate];
+        frames as f64 / runtime.block_on(pair.send(&[0x5a; 64], frames))
+    });
+    report.section(
+        "loopback, one way, 64-byte frames from try_send to the handler",
+        "5 million a second",
+    );
+    let names = kinds.iter().map(|kind| kind.name).chain(["null"]);
+    for (name, frames) in names.zip(taken) {
+        let id = format!("small/{name}");
+        let row = Row::shown(id, name, frames / 1e6, "M/s");
+        report.row(match name {
+            "null" => row,
+            _ => row.at_least(frames / 5e6, 1.0),
+        });
+    }
 }

@@ -9,6 +9,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+pub mod hot;
 pub mod raw;
 
 use std::net::SocketAddr;
