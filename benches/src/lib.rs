@@ -10,4 +10,4 @@ mod report;
 mod sample;
 
 pub use report::{Better, Bound, Report, Row, Section, VERSION};
-pub use sample::{Cores, in_turn, median, resident_kib, seconds_each};
+pub use sample::{Cores, all_in_turn, in_turn, median, resident_kib, seconds_each};
