@@ -14,6 +14,13 @@ use skychat_store::{
 use crate::author::Author;
 use crate::journal::Journal;
 
+/// The next so many, made by another thread: what this one used would be held against it when it
+/// waits for the disk beside others.
+fn batches(author: &mut Author, entries: u64, commits: usize) -> Vec<Batch> {
+    let make = || (0..commits).map(|_| author.batch(entries)).collect();
+    std::thread::scope(|scope| scope.spawn(make).join().unwrap())
+}
+
 /// Called where the record is made, as the peers are. Segments are readied by a thread beside it.
 pub(crate) struct Direct {
     author: Author,
@@ -52,8 +59,8 @@ impl Direct {
 
 impl Journal for Direct {
     fn ready(&mut self, commits: usize) {
-        let batches = (0..commits).map(|_| self.author.batch(self.entries));
-        self.ready.extend(batches);
+        self.ready
+            .extend(batches(&mut self.author, self.entries, commits));
     }
 
     fn commit(&mut self) {
@@ -172,8 +179,8 @@ impl Threaded {
 
 impl Journal for Threaded {
     fn ready(&mut self, commits: usize) {
-        let batches = (0..commits).map(|_| self.author.batch(self.entries));
-        self.ready.extend(batches);
+        self.ready
+            .extend(batches(&mut self.author, self.entries, commits));
     }
 
     fn commit(&mut self) {

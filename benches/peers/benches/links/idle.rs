@@ -90,6 +90,8 @@ async fn grown(links: usize, before: u64, rest: Duration) -> f64 {
 async fn measure_ours(ours: Ours, links: usize, rest: Duration) -> f64 {
     let mut hub = link::Hub::new(ours, |_: &skychat_transport::Link| Quiet);
     let mut up = vec![hub.connect().await];
+    // A node has one identity and one configuration for all of its links.
+    hub.ready(links);
     let before = resident_kib();
     for _ in 0..links {
         up.push(hub.connect().await);
