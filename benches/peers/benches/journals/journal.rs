@@ -148,8 +148,10 @@ pub(crate) struct Sled {
 
 impl Sled {
     pub(crate) fn new(dir: &Path, batch: Batch) -> Self {
+        // It would flush by itself beside the others, too.
+        let config = sled::Config::new().path(dir.join("sled"));
         Sled {
-            database: sled::open(dir.join("sled")).unwrap(),
+            database: config.flush_every_ms(None).open().unwrap(),
             batch,
             next: 0,
         }
