@@ -13,6 +13,7 @@ mod shape;
 
 pub use asked::{Asked, messages, scratch};
 pub use sample::{
-    Cores, cpu_seconds_each, in_turn, median, quantile, resident_kib, seconds_each, thread_seconds,
+    Cores, all_in_turn, cpu_seconds_each, in_turn, median, quantile, resident_kib, seconds_each,
+    thread_seconds,
 };
 pub use shape::{Better, Bound, Report, Row, Section, VERSION};

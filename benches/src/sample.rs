@@ -6,8 +6,18 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Runs each candidate once a round, for `rounds` rounds after one that does not count, and
 /// returns the median of each: what disturbs the machine meanwhile disturbs all of them.
-pub fn in_turn<const N: usize>(rounds: usize, mut take: impl FnMut(usize) -> f64) -> [f64; N] {
-    let mut taken: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+pub fn in_turn<const N: usize>(rounds: usize, take: impl FnMut(usize) -> f64) -> [f64; N] {
+    let mut medians = all_in_turn(N, rounds, take).into_iter();
+    std::array::from_fn(|_| medians.next().unwrap_or(f64::NAN))
+}
+
+/// The same for as many candidates as there are in a list.
+pub fn all_in_turn(
+    candidates: usize,
+    rounds: usize,
+    mut take: impl FnMut(usize) -> f64,
+) -> Vec<f64> {
+    let mut taken = vec![Vec::with_capacity(rounds); candidates];
     for round in 0..=rounds {
         for (candidate, values) in taken.iter_mut().enumerate() {
             let value = take(candidate);
@@ -16,7 +26,7 @@ pub fn in_turn<const N: usize>(rounds: usize, mut take: impl FnMut(usize) -> f64
             }
         }
     }
-    taken.map(median)
+    taken.into_iter().map(median).collect()
 }
 
 /// The middle one; `NaN` of none.

@@ -53,6 +53,16 @@ pub(crate) fn run(seeds: u32) -> Result<()> {
             "--no-run",
         ]))
     })?;
+    // A workspace of its own, with a lock file of its own.
+    steps.step("benches beside the peers compile", || {
+        step::run(&mut cargo(&[
+            "bench",
+            "--no-run",
+            "--locked",
+            "--manifest-path",
+            "benches/peers/Cargo.toml",
+        ]))
+    })?;
     steps.step(&format!("simulation, {seeds} seeds"), || {
         sim::run(seeds, None)
     })?;
