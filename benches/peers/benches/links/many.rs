@@ -29,7 +29,7 @@ pub(crate) fn compare(ask: &Ask, report: &mut Report) {
     let links = ask.amount(LINKS, 8).min(most);
     let trips = ask.amount(TRIPS, 2);
     let mut games = Game::all(&runtime, links, trips);
-    let rates = all_in_turn(games.len(), ask.amount(9, 1), |n| {
+    let rates = all_in_turn(games.len(), ask.amount(5, 1), |n| {
         let start = Instant::now();
         let played = games[n].play(&runtime);
         let taken = start.elapsed().as_secs_f64();
