@@ -9,8 +9,10 @@ use crate::index::{Mark, Near, RecordId, Start};
 use crate::shared::Shared;
 use crate::walk::Walk;
 
-/// Segments of which marks are kept: 4 GiB of journal, in about 12 MiB.
+/// Segments of which marks are kept: 4 GiB of journal, in about 3 MiB.
 const MAX_KEPT: usize = 64;
+/// Bytes of journal from one of them to the next: they are coarser than those of the newest.
+const STRIDE: u64 = 64 * 1024;
 
 /// The marks of one segment.
 #[derive(Debug)]
@@ -115,7 +117,7 @@ impl Shared {
                 offset: place.offset,
                 group_end: place.group_end,
             };
-            if !marks.last().is_some_and(|last| last.is_near(&mark)) {
+            if !marks.last().is_some_and(|last| last.is_within(STRIDE, &mark)) {
                 marks.push(mark);
             }
             if place.event != 0 {

@@ -42,7 +42,12 @@ impl Mark {
 
     /// Whether a record stands so near behind this one that it needs no mark of its own.
     pub(crate) fn is_near(&self, later: &Mark) -> bool {
-        self.segment == later.segment && later.offset < self.offset.saturating_add(STRIDE)
+        self.is_within(STRIDE, later)
+    }
+
+    /// Whether a record stands less than so many bytes behind this one.
+    pub(crate) fn is_within(&self, bytes: u64, later: &Mark) -> bool {
+        self.segment == later.segment && later.offset < self.offset.saturating_add(bytes)
     }
 }
 
