@@ -1,6 +1,6 @@
 //! The task that reads, and that a link ends with.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -32,27 +32,30 @@ pub(super) struct Reader<F: Factory> {
 
 impl<F: Factory> Reader<F> {
     /// Runs until the link is over, then winds it up.
-    pub(super) async fn run(mut self, writer: JoinHandle<()>) {
-        let timing = self.timing;
-        let reason = self.read().await;
-        let orderly = matches!(reason, CloseReason::Local(_) | CloseReason::Remote(_));
-        if orderly {
-            // What is queued is still written.
-            let finished = async {
-                while !self.shared.is_finished() {
-                    self.shared.stop.notified().await;
-                }
+    pub(super) fn run(self, writer: JoinHandle<()>) -> impl Future<Output = ()> + use<F> {
+        // Captured as it is: an `async fn` would hold it twice, as its argument and as its variable,
+        // and there is one for each link.
+        let mut reader = self;
+        async move {
+            let reason = reader.read().await;
+            if matches!(reason, CloseReason::Local(_) | CloseReason::Remote(_)) {
+                // What is queued is still written.
+                let finished = async {
+                    while !reader.shared.is_finished() {
+                        reader.shared.stop.notified().await;
+                    }
+                };
+                let _late = timeout(reader.timing.drain, finished).await;
+            }
+            reader.shared.kill(reason);
+            let reason = match writer.await {
+                Ok(()) => reason,
+                Err(_) => CloseReason::Failed,
             };
-            let _late = timeout(timing.drain, finished).await;
+            // The socket is closed before anybody is told.
+            drop(reader.half);
+            reader.upper.end(reason);
         }
-        self.shared.kill(reason);
-        let reason = match writer.await {
-            Ok(()) => reason,
-            Err(_) => CloseReason::Failed,
-        };
-        // The socket is closed before anybody is told.
-        drop(self.half);
-        self.upper.end(reason);
     }
 
     async fn read(&mut self) -> CloseReason {
