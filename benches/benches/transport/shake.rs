@@ -1,13 +1,14 @@
 //! Handshakes: both sides on one thread, against the primitives they are made of.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use skychat_benches::{Report, Row, cpu_seconds_each, in_turn};
 use skychat_identity::{Domain, PublicKey, SecretKey, Tagged};
-use skychat_transport::Suite;
 use skychat_transport::backend::Primitives;
+use skychat_transport::{Backend, LinkIdentity, Suite};
 
 use crate::aead::kinds;
 use crate::frames::{handshake, identity};
@@ -15,7 +16,8 @@ use crate::part::Amount;
 
 /// What one handshake needs, both sides and the proof together. Noise XK: `es`, `ee` and `se` on
 /// each side, an ephemeral key each. LINK-1: a claim and a proof, each signed and checked; the
-/// claimed key decoded by the checks of IDENT-1, and two keys brought to their X25519 form.
+/// claimed key decoded by the checks of IDENT-1, and two keys brought to their X25519 form. A
+/// responder that has seen the key before (the last 256) saves the decoding and one of the forms.
 const AGREEMENTS: f64 = 6.0;
 const KEYS: f64 = 2.0;
 const SIGNATURES: f64 = 2.0;
@@ -28,8 +30,12 @@ const SEALED: f64 = 4.0;
 /// 12 HMACs of 4 blocks a side. A hash of 64 bytes is two.
 const HASHES: f64 = 63.0;
 
-const COUNT: &str = "6 X25519 + 2 key pairs + 2 Ed25519 signatures + 2 checks + 1 key decoded + \
-                     2 X25519 forms + 4 AEAD pairs with new keys + 63 SHA-256 of 64 B";
+/// More than a node remembers.
+const STRANGERS: usize = 300;
+
+const COUNT: &str = "6 X25519, 2 key pairs, 2 Ed25519 signatures, 2 checks, 1 key decoded, 2 X25519 \
+                     forms, 4 AEAD pairs with new keys, 63 SHA-256 of 64 B";
+const COUNT_KNOWN: &str = "the same without the key decoded and with 1 X25519 form";
 
 pub(crate) fn compare(report: &mut Report, amount: Amount) {
     report.section(
@@ -38,6 +44,10 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
     );
     for kind in kinds() {
         let (ann, bob) = (identity(1, kind.backend), identity(2, kind.backend));
+        let strangers: Vec<_> = (0..amount.of(STRANGERS, 3))
+            .map(|n| stranger(n, kind.backend))
+            .collect();
+        let mut strangers = strangers.iter().cycle();
         let secret = SecretKey::from_seed([3; 32]);
         let primitives = kind.backend.primitives();
         let pair = primitives.exchange_key(&[5; 32]);
@@ -48,8 +58,11 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
         let signature = secret.sign(tagged());
         let span = Duration::from_millis(amount.of(40, 1));
         let mut text = [0x5a; 32];
-        let found = in_turn::<8>(amount.of(15, 1), |candidate| match candidate {
+        let found = in_turn::<9>(amount.of(15, 1), |candidate| match candidate {
             0 => cpu_seconds_each(span, || {
+                black_box(handshake(kind.suite, strangers.next().unwrap(), &bob));
+            }),
+            8 => cpu_seconds_each(span, || {
                 black_box(handshake(kind.suite, &ann, &bob));
             }),
             1 => cpu_seconds_each(span, || drop(black_box(pair.agree(black_box(&peer))))),
@@ -70,7 +83,7 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
             }),
             _ => cpu_seconds_each(span, || sealed(primitives, kind.suite, &mut text)),
         });
-        let [ours, agree, pair, sign, check, decode, form, aead] = found;
+        let [ours, agree, pair, sign, check, decode, form, aead, known] = found;
         let hash = cpu_seconds_each(span, || {
             black_box(digest(&SHA256, black_box(&[0x5a; 64])));
         });
@@ -81,8 +94,10 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
             + FORMS * form
             + SEALED * aead
             + HASHES * hash;
+        let needed_known = needed - DECODED * decode - form;
         let id = format!("handshake/{}", kind.name);
-        let row = Row::shown(id, kind.name, 1.0 / ours, "/s").aside(format!(
+        let what = format!("{}, keys never seen", kind.name);
+        let row = Row::shown(id, what, 1.0 / ours, "/s").aside(format!(
             "X25519 {:.1} us, pair {:.1}, sign {:.1}, check {:.1}, decode {:.1}, form {:.1}, \
              AEAD {:.2}, SHA {:.3}",
             agree * 1e6,
@@ -95,18 +110,35 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
             hash * 1e6
         ));
         report.row(row.at_least(needed / ours, 0.90));
+        let id = format!("handshake/{}-known", kind.name);
+        let what = format!("{}, a key that was here before", kind.name);
+        let row = Row::shown(id, what, 1.0 / known, "/s");
+        report.row(row.at_least(needed_known / known, 0.90));
         if kind.name == "aws-lc" {
-            let row = Row::shown(
-                "handshake/aws-lc/rate",
-                "aws-lc, of 4,000/s",
-                1.0 / ours,
-                "/s",
-            );
-            report.row(row.at_least(1.0 / ours / 4000.0, 1.0));
+            for (name, what, each) in [
+                ("aws-lc", "aws-lc, keys never seen: of 4,000/s", ours),
+                ("aws-lc-known", "aws-lc, known key: of 4,000/s", known),
+            ] {
+                let id = format!("handshake/{name}/rate");
+                let row = Row::shown(id, what, 1.0 / each, "/s");
+                report.row(row.at_least(1.0 / each / 4000.0, 1.0));
+            }
         }
-        let id = format!("handshake/{}/primitives", kind.name);
-        report.row(Row::shown(id, COUNT, 1.0 / needed, "/s"));
+        for (name, what, needed) in [
+            (kind.name.to_owned(), COUNT, needed),
+            (format!("{}-known", kind.name), COUNT_KNOWN, needed_known),
+        ] {
+            let id = format!("handshake/{name}/primitives");
+            let row = Row::shown(id, format!("{name}, primitives"), 1.0 / needed, "/s");
+            report.row(row.aside(what));
+        }
     }
+}
+
+fn stranger(n: usize, backend: Backend) -> LinkIdentity {
+    let mut seed = [0x77; 32];
+    seed[..8].copy_from_slice(&(n as u64).to_be_bytes());
+    LinkIdentity::new(Arc::new(SecretKey::from_seed(seed)), backend)
 }
 
 /// A new key, one text sealed and opened.

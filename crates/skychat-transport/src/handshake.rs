@@ -25,6 +25,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::backend::{ExchangeKey, Primitives};
+use crate::known::Known;
 use crate::resolver::{Resolver, STATIC_PLACEHOLDER, Seed};
 use crate::{LinkIdentity, OpeningKey, RekeyLimits, SealingKey, Suite};
 
@@ -227,6 +228,7 @@ pub fn respond(
     Ok(AwaitClaim {
         noise,
         secret: identity.secret_handle(),
+        known: Arc::clone(identity.known()),
         limits,
     })
 }
@@ -235,6 +237,7 @@ pub fn respond(
 pub struct AwaitClaim {
     noise: Noise,
     secret: Arc<SecretKey>,
+    known: Arc<Known>,
     limits: RekeyLimits,
 }
 
@@ -249,17 +252,20 @@ impl AwaitClaim {
         self.noise.read(3, message, &mut claim)?;
         let x25519 = self.noise.peer().ok_or(HandshakeError::Setup)?;
         let (key, signature) = split_claim(&claim).ok_or(HandshakeError::Setup)?;
-        let peer = PublicKey::from_bytes(key).map_err(|_| HandshakeError::ClaimedKey)?;
-        // An X25519 key names two Ed25519 keys: the claim says which, this says it is one of them.
-        if !bool::from(peer.x25519().ct_eq(&x25519)) {
-            return Err(HandshakeError::ClaimedOther);
-        }
+        let known = self.known.find(&x25519, key);
+        let peer = match known {
+            Some(peer) => peer,
+            None => decode_claimed(key, &x25519)?,
+        };
         let bound = Bound {
             role: Role::Initiator,
             hash,
             x25519,
         };
         bound.check(&peer, &Signature::from_bytes(*signature))?;
+        if known.is_none() {
+            self.known.remember(x25519, peer);
+        }
         Ok(Claimed {
             noise: self.noise,
             secret: self.secret,
@@ -301,6 +307,16 @@ impl Claimed {
         };
         let proof = bound.sign(&self.secret)?;
         Ok((self.noise.split(Role::Responder, self.limits)?, proof))
+    }
+}
+
+/// The claimed key, if it is one and has this X25519 form. An X25519 key names two Ed25519 keys:
+/// the claim says which, this says it is one of them.
+fn decode_claimed(key: &[u8; 32], x25519: &[u8; 32]) -> Result<PublicKey, HandshakeError> {
+    let peer = PublicKey::from_bytes(key).map_err(|_| HandshakeError::ClaimedKey)?;
+    match bool::from(peer.x25519().ct_eq(x25519)) {
+        true => Ok(peer),
+        false => Err(HandshakeError::ClaimedOther),
     }
 }
 

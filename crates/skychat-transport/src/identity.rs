@@ -5,14 +5,18 @@ use std::sync::Arc;
 use skychat_identity::{PublicKey, SecretKey};
 
 use crate::backend::{Backend, ExchangeKey, Primitives};
+use crate::known::Known;
 
 /// An identity as the handshake needs it: the signing key, and its X25519 form with the public
-/// half at hand, so that no handshake computes it again. Cheap to clone.
+/// half at hand, so that no handshake computes it again. It remembers the last 256 peers that
+/// proved their keys to it. Cheap to clone; clones share all of it.
 #[derive(Clone)]
 pub struct LinkIdentity {
     secret: Arc<SecretKey>,
     exchange: Arc<dyn ExchangeKey>,
     primitives: &'static dyn Primitives,
+    /// Peers that proved their keys to us before.
+    known: Arc<Known>,
 }
 
 impl LinkIdentity {
@@ -24,6 +28,7 @@ impl LinkIdentity {
             secret,
             exchange: Arc::from(exchange),
             primitives,
+            known: Arc::default(),
         }
     }
 
@@ -35,6 +40,7 @@ impl LinkIdentity {
             secret: Arc::new(SecretKey::from_seed([0; 32])),
             exchange: Arc::from(primitives.exchange_key(secret)),
             primitives,
+            known: Arc::default(),
         }
     }
 
@@ -45,6 +51,10 @@ impl LinkIdentity {
 
     pub(crate) fn secret_handle(&self) -> Arc<SecretKey> {
         Arc::clone(&self.secret)
+    }
+
+    pub(crate) fn known(&self) -> &Arc<Known> {
+        &self.known
     }
 
     pub(crate) fn exchange(&self) -> &Arc<dyn ExchangeKey> {

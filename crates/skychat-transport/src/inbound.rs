@@ -153,7 +153,8 @@ pub struct Receiver {
 
 #[derive(Debug)]
 enum Phase {
-    Proof(AwaitProof),
+    /// Apart: it is larger than all that is left when it is done with.
+    Proof(Box<AwaitProof>),
     Hello,
     Up,
     /// Something was wrong; nothing is taken any more.
@@ -168,7 +169,7 @@ impl Receiver {
             key,
             assembler: Assembler::new(services),
             phase: match proof {
-                Some(proof) => Phase::Proof(proof),
+                Some(proof) => Phase::Proof(Box::new(proof)),
                 None => Phase::Hello,
             },
         }

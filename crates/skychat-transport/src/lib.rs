@@ -83,6 +83,7 @@ mod handshake;
 mod identity;
 mod inbound;
 mod key;
+mod known;
 mod lobby;
 mod outbound;
 mod record;

@@ -550,3 +550,27 @@ async fn link_10_a_slow_peer_does_not_hold_up_the_end() {
     drop(listener);
     bob.all_done().await;
 }
+
+/// A quiet link is asked for by the side that dialled: what it asks is a sign of life for the other.
+#[tokio::test]
+async fn link_9_one_side_of_a_quiet_link_asks() {
+    let (ann, mut bob) = (node(1), node(2));
+    let listener = bob.listen();
+    let link = ann.dial(listener.local_addr(), bob.key).await.unwrap();
+    let there = bob.up().await;
+    // The handshake needs a thread of its own, which virtual time would not wait for.
+    tokio::time::pause();
+    tokio::time::sleep(std::time::Duration::from_secs(300)).await;
+    assert!(link.stats().round_trip.is_some());
+    assert_eq!(there.stats().round_trip, None);
+    // The hello; ten pings at most in 300 s, and their answers.
+    let records = [link.stats().sent_records, there.stats().sent_records];
+    assert!((9..=11).contains(&records[0]), "{records:?}");
+    assert!((9..=11).contains(&records[1]), "{records:?}");
+    tokio::time::resume();
+    link.close(Goodbye::Done);
+    within(there.closed()).await;
+    drop(listener);
+    ann.all_done().await;
+    bob.all_done().await;
+}

@@ -348,6 +348,28 @@ fn link_1_a_claim_of_somebody_elses_key_is_refused() {
     }
 }
 
+/// Who proved its key before has to prove it again, and nobody else is taken for it.
+#[test]
+fn link_1_a_peer_that_came_before_proves_its_key_again() {
+    each_suite(|backend, suite| {
+        let (ann, bob) = (ann(backend), bob(backend));
+        for _ in 0..3 {
+            let done = handshake_of(suite, &ann, &bob, LIMITS);
+            assert_eq!(done.claimed, ann.public());
+        }
+        for (why, message_3) in Transcript::bad_claims(suite, &ann, &bob, &identity(9, backend)) {
+            let (_, first) = started_in(suite, &ann, bob.public());
+            let (answering, _) = answered(&bob, &first).unwrap();
+            let refused = answering.finish(&message_3).unwrap_err();
+            let stranger = identity(0x20, backend);
+            let (answering, _) = answered(&stranger, &first).unwrap();
+            assert_eq!(refused, answering.finish(&message_3).unwrap_err(), "{why}");
+        }
+        let done = handshake_of(suite, &ann, &bob, LIMITS);
+        assert_eq!(done.claimed, ann.public());
+    });
+}
+
 #[test]
 fn link_1_a_signature_for_another_role_handshake_or_key_is_refused() {
     let backend = Backend::default();

@@ -113,7 +113,8 @@ pub struct Timing {
     pub connect: Duration,
     /// From the connection to the peer's hello: 5 s.
     pub handshake: Duration,
-    /// Without a byte received: ask whether the peer is still there. 30 s.
+    /// Without a byte received: ask whether the peer is still there. 30 s; on a link that was
+    /// dialled to us a sixteenth more, so that one side asks and not both.
     pub ping_after: Duration,
     /// Without a byte received: the link is dead. 90 s.
     pub dead_after: Duration,

@@ -43,6 +43,9 @@ pub(super) enum Proof {
     Ours(Signature),
 }
 
+/// The side that was dialled asks by this part of the time later than the one that dialled.
+const PING_STAGGER: u32 = 16;
+
 /// What a dialler waits for.
 pub(super) type Up = oneshot::Sender<Result<Link, CloseReason>>;
 
@@ -69,6 +72,12 @@ pub(super) fn open<F: Factory>(
         direct_pause: config.timing.direct_pause,
         budget: Arc::clone(&config.budget),
     };
+    let mut timing = config.timing;
+    if role == Role::Responder {
+        // Both have heard of each other at the same moment: so that one asks, and not both.
+        let later = timing.ping_after / PING_STAGGER;
+        timing.ping_after = timing.ping_after.saturating_add(later);
+    }
     let services = hello.services.clone();
     let shared = Shared::new(facts, opened.keys.seal, Arc::clone(&write_half));
     {
@@ -107,7 +116,7 @@ pub(super) fn open<F: Factory>(
             up,
             ended: false,
         },
-        timing: config.timing,
+        timing,
         buffers: Arc::clone(&config.buffers),
         hello_by: opened.hello_by,
     };

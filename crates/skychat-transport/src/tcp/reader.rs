@@ -1,6 +1,6 @@
 //! The task that reads, and that a link ends with.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -32,27 +32,30 @@ pub(super) struct Reader<F: Factory> {
 
 impl<F: Factory> Reader<F> {
     /// Runs until the link is over, then winds it up.
-    pub(super) async fn run(mut self, writer: JoinHandle<()>) {
-        let timing = self.timing;
-        let reason = self.read().await;
-        let orderly = matches!(reason, CloseReason::Local(_) | CloseReason::Remote(_));
-        if orderly {
-            // What is queued is still written.
-            let finished = async {
-                while !self.shared.is_finished() {
-                    self.shared.stop.notified().await;
-                }
+    pub(super) fn run(self, writer: JoinHandle<()>) -> impl Future<Output = ()> + use<F> {
+        // Captured as it is: an `async fn` would hold it twice, as its argument and as its variable,
+        // and there is one for each link.
+        let mut reader = self;
+        async move {
+            let reason = reader.read().await;
+            if matches!(reason, CloseReason::Local(_) | CloseReason::Remote(_)) {
+                // What is queued is still written.
+                let finished = async {
+                    while !reader.shared.is_finished() {
+                        reader.shared.stop.notified().await;
+                    }
+                };
+                let _late = timeout(reader.timing.drain, finished).await;
+            }
+            reader.shared.kill(reason);
+            let reason = match writer.await {
+                Ok(()) => reason,
+                Err(_) => CloseReason::Failed,
             };
-            let _late = timeout(timing.drain, finished).await;
+            // The socket is closed before anybody is told.
+            drop(reader.half);
+            reader.upper.end(reason);
         }
-        self.shared.kill(reason);
-        let reason = match writer.await {
-            Ok(()) => reason,
-            Err(_) => CloseReason::Failed,
-        };
-        // The socket is closed before anybody is told.
-        drop(self.half);
-        self.upper.end(reason);
     }
 
     async fn read(&mut self) -> CloseReason {
@@ -105,7 +108,10 @@ impl<F: Factory> Reader<F> {
         while let Some(read) = read_now(&mut self.half, &mut self.upper.buffer).await {
             match read? {
                 0 => return Err(CloseReason::Cut),
-                bytes => add(&self.shared.counters.received_bytes, bytes as u64),
+                bytes => {
+                    add(&self.shared.counters.received_bytes, bytes as u64);
+                    state.fresh = state.fresh.saturating_add(bytes);
+                }
             }
             state.heard = Instant::now();
             self.shared.heard();
@@ -122,11 +128,18 @@ impl<F: Factory> Reader<F> {
                 state.record_since.get_or_insert(state.heard);
             }
         }
-        // Seldom: the deadlines of a busy link lie further ahead than the one that is set.
-        if state.trimmed || state.record_since.is_some() {
-            state.trimmed = false;
+        let unfinished = state.record_since.is_some();
+        let held = unfinished || state.fresh >= WORTH_TRIMMING;
+        let to_trim = state.trimmed && (held || self.shared.keeps_memory());
+        // Seldom: the deadlines of a busy link lie further ahead than the one that is set. And a
+        // sign of life, on a link that is else quiet, puts off the question that was due.
+        let put_off =
+            state.heard.saturating_duration_since(state.set) >= self.timing.ping_after / 2;
+        if to_trim || unfinished || put_off {
+            state.trimmed &= !to_trim;
             let at = state.next(&self.timing, self.hello_by());
-            if at < sleep.deadline() {
+            if put_off || at < sleep.deadline() {
+                state.set = state.heard;
                 sleep.reset(at);
             }
         }
@@ -186,6 +199,7 @@ impl<F: Factory> Reader<F> {
         }
         if quiet >= self.timing.trim_after && !state.trimmed {
             state.trimmed = true;
+            state.fresh = 0;
             if let Some(buffer) = self.upper.buffer.shrink() {
                 self.buffers.give_back(buffer);
             }
@@ -201,6 +215,10 @@ impl<F: Factory> Reader<F> {
     }
 }
 
+/// So many bytes may leave memory behind that is worth giving up; what says that a peer is there
+/// does not.
+const WORTH_TRIMMING: usize = 1024;
+
 /// What the reader keeps an eye on.
 struct Watch {
     /// When the last byte came.
@@ -208,8 +226,12 @@ struct Watch {
     /// When the record began that is not whole yet.
     record_since: Option<Instant>,
     pinged: Option<Instant>,
-    /// Memory was given up since something came.
+    /// Memory was given up, and nothing is held since.
     trimmed: bool,
+    /// Bytes that came since then.
+    fresh: usize,
+    /// When what the reader sleeps for was put off for the last time.
+    set: Instant,
 }
 
 impl Watch {
@@ -219,6 +241,8 @@ impl Watch {
             record_since: None,
             pinged: None,
             trimmed: true,
+            fresh: 0,
+            set: now,
         }
     }
 

@@ -350,6 +350,13 @@ impl Shared {
         (sending.messages, sending.queue.queued())
     }
 
+    /// Whether it has memory that a quiet link does not need.
+    pub(super) fn keeps_memory(&self) -> bool {
+        let sending = self.lock();
+        let wire = sending.wire.as_ref();
+        sending.queue.spare() > 0 || wire.is_some_and(|wire| wire.keeps_memory())
+    }
+
     /// Gives up memory that a quiet link does not need.
     pub(super) fn trim(&self) {
         let mut sending = self.lock();

@@ -63,6 +63,11 @@ impl Wire {
         Ok(taken)
     }
 
+    /// Whether it has memory that a quiet link does not need.
+    pub(super) fn keeps_memory(&self) -> bool {
+        self.rest.capacity() > KEEP
+    }
+
     /// Gives up memory that a quiet link does not need.
     pub(super) fn trim(&mut self) {
         self.rest.shrink_to(KEEP);

@@ -1,5 +1,6 @@
 //! The task that writes what is queued.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -26,48 +27,52 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Runs until the link is over. The connection ends with it.
-    pub(super) async fn run(mut self) {
-        let _guard = EndGuard {
-            shared: Arc::clone(&self.shared),
-            half: Arc::clone(&self.half),
-        };
-        let mut turn = Vec::with_capacity(TURN_RECORDS);
-        let mut wire = None;
-        let mut written = 0;
-        loop {
-            match self.shared.step(wire.take(), &mut turn, written) {
-                Step::Wait => self.shared.wake.notified().await,
-                Step::Write {
-                    wire: mut held,
-                    last,
-                } => {
-                    if last && self.drain_until() <= Instant::now() {
-                        self.shared.kill(CloseReason::Stalled);
-                        break;
-                    }
-                    let records = turn.len();
-                    match self.write(&mut held, &mut turn).await {
-                        Ok(bytes) => {
-                            self.shared.count_sent(records as u64, bytes);
-                            written = bytes;
-                            wire = Some(held);
-                        }
-                        Err(reason) => {
-                            self.shared.kill(reason);
+    pub(super) fn run(self) -> impl Future<Output = ()> {
+        // See `Reader::run`.
+        let mut writer = self;
+        async move {
+            let _guard = EndGuard {
+                shared: Arc::clone(&writer.shared),
+                half: Arc::clone(&writer.half),
+            };
+            let mut turn = Vec::with_capacity(TURN_RECORDS);
+            let mut wire = None;
+            let mut written = 0;
+            loop {
+                match writer.shared.step(wire.take(), &mut turn, written) {
+                    Step::Wait => writer.shared.wake.notified().await,
+                    Step::Write {
+                        wire: mut held,
+                        last,
+                    } => {
+                        if last && writer.drain_until() <= Instant::now() {
+                            writer.shared.kill(CloseReason::Stalled);
                             break;
                         }
+                        let records = turn.len();
+                        match writer.write(&mut held, &mut turn).await {
+                            Ok(bytes) => {
+                                writer.shared.count_sent(records as u64, bytes);
+                                written = bytes;
+                                wire = Some(held);
+                            }
+                            Err(reason) => {
+                                writer.shared.kill(reason);
+                                break;
+                            }
+                        }
+                        consume_budget().await;
                     }
-                    consume_budget().await;
+                    Step::Finish => {
+                        // A failure shows at the reader.
+                        let _failed = shutdown(&writer.half, Shutdown::Write);
+                        writer.shared.finish();
+                        // The peer still has so long to finish on its side.
+                        let _late = timeout(writer.drain, writer.dead()).await;
+                        break;
+                    }
+                    Step::Stop => break,
                 }
-                Step::Finish => {
-                    // A failure shows at the reader.
-                    let _failed = shutdown(&self.half, Shutdown::Write);
-                    self.shared.finish();
-                    // The peer still has so long to finish on its side.
-                    let _late = timeout(self.drain, self.dead()).await;
-                    break;
-                }
-                Step::Stop => break,
             }
         }
     }
