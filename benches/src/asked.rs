@@ -22,15 +22,22 @@ impl Asked {
     }
 
     fn of(arguments: impl Iterator<Item = String>) -> Self {
-        let mut asked = Asked::default();
+        // `cargo bench` says `--bench`, `cargo test` says nothing: it wants to see that it runs.
+        let mut asked = Asked {
+            test: true,
+            ..Asked::default()
+        };
+        let mut test = false;
         for argument in arguments {
             match argument.as_str() {
-                "--test" => asked.test = true,
+                "--bench" => asked.test = false,
+                "--test" => test = true,
                 "--list" => asked.list = true,
                 flag if flag.starts_with('-') => {}
                 _ => asked.filters.push(argument),
             }
         }
+        asked.test |= test;
         asked
     }
 
@@ -120,6 +127,8 @@ mod tests {
 
     #[test]
     fn a_list_measures_nothing_and_a_test_little() {
+        assert!(asked("").is_test() && asked("--bench --test").is_test());
+        assert!(!asked("--bench").is_test());
         let mut list = asked("--list");
         assert!(!list.measures("memory") && list.left_out);
         let mut test = asked("--test");

@@ -138,7 +138,7 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
         "what is allowed: 6 KiB, and 1 % of a core",
     );
     let row = Row::shown("idle/memory", "resident memory of a link", each, "KiB");
-    report.row(row.at_most(each / 6.0, 1.0));
+    report.row(row.stays_within(6.0));
     let mut cores = Cores::start();
     let start = Instant::now();
     cores.during(|| thread::sleep(Duration::from_secs(amount.of(60, 0))));

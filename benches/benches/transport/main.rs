@@ -32,8 +32,8 @@ mod raw;
 mod shake;
 
 use criterion::{Criterion, Throughput};
-use part::{Amount, Wanted};
-use skychat_benches::Report;
+use part::Amount;
+use skychat_benches::{Asked, Report};
 
 /// A part of the table.
 type Part = fn(&mut Report, Amount);
@@ -98,14 +98,21 @@ fn handshakes(criterion: &mut Criterion) {
 }
 
 fn table() {
-    let wanted = Wanted::by_arguments();
+    // Criterion compares what it kept: nothing is to be measured.
+    if std::env::args().any(|argument| argument == "--load-baseline") {
+        return;
+    }
+    let mut asked = Asked::of_command_line();
+    let amount = if asked.is_test() {
+        Amount::Tiny
+    } else {
+        Amount::Whole
+    };
     let mut report = Report::new("transport");
     for (part, compare) in PARTS {
-        if let Some(amount) = wanted.part(part) {
+        if asked.measures(&format!("transport/table/{part}")) {
             compare(&mut report, amount);
         }
     }
-    if wanted.everything(&PARTS.map(|(part, _)| part)) {
-        report.finish().unwrap();
-    }
+    asked.finish(&report).unwrap();
 }

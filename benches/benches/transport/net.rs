@@ -229,7 +229,7 @@ pub(crate) fn small(report: &mut Report, amount: Amount) {
         let row = Row::shown(id, name, frames / 1e6, "M/s");
         report.row(match name {
             "null" => row,
-            _ => row.at_least(frames / 5e6, 1.0),
+            _ => row.reaches(5.0),
         });
     }
 }

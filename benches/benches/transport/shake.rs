@@ -121,7 +121,7 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
             ] {
                 let id = format!("handshake/{name}/rate");
                 let row = Row::shown(id, what, 1.0 / each, "/s");
-                report.row(row.at_least(1.0 / each / 4000.0, 1.0));
+                report.row(row.reaches(4000.0));
             }
         }
         for (name, what, needed) in [

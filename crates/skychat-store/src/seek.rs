@@ -117,7 +117,10 @@ impl Shared {
                 offset: place.offset,
                 group_end: place.group_end,
             };
-            if !marks.last().is_some_and(|last| last.is_within(STRIDE, &mark)) {
+            if !marks
+                .last()
+                .is_some_and(|last| last.is_within(STRIDE, &mark))
+            {
                 marks.push(mark);
             }
             if place.event != 0 {

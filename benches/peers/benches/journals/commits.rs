@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use skychat_benches::{Better, Report, Row, all_in_turn, median};
-use skychat_peers::Ask;
+use skychat_benches::{Asked, Better, Report, Row, all_in_turn, median};
 
 use crate::author::BODY;
 use crate::folder;
@@ -52,7 +51,7 @@ const NAMES: [(&str, &str); 6] = [
     ("sled", "sled, insert + flush (promises less)"),
 ];
 
-pub(crate) fn compare(ask: &Ask, report: &mut Report) {
+pub(crate) fn compare(ask: &Asked, report: &mut Report) {
     for size in &SIZES {
         let root = folder();
         let dirs = NAMES.map(|(name, _)| {
@@ -64,7 +63,7 @@ pub(crate) fn compare(ask: &Ask, report: &mut Report) {
     }
 }
 
-fn compare_size(ask: &Ask, report: &mut Report, size: &Size, dirs: [&Path; 6]) {
+fn compare_size(ask: &Asked, report: &mut Report, size: &Size, dirs: [&Path; 6]) {
     let mut direct = Direct::new(dirs[0], size.records);
     let bytes = direct.bytes_of_commit();
     let body = bytes / size.records;

@@ -22,36 +22,22 @@ mod journal;
 mod saturated;
 mod store;
 
-use std::path::PathBuf;
-
-use skychat_benches::Report;
-use skychat_peers::Ask;
+use skychat_benches::{Asked, Report, scratch};
 use tempfile::TempDir;
 
 fn main() {
-    let ask = Ask::of("journals");
+    let mut ask = Asked::of_command_line();
     let mut report = Report::new("journals");
-    if ask.wants("commit") {
+    if ask.measures("journals/commit") {
         commits::compare(&ask, &mut report);
     }
-    if ask.wants("saturated") {
+    if ask.measures("journals/saturated") {
         saturated::compare(&ask, &mut report);
     }
-    if ask.keeps() && !report.sections.is_empty() {
-        report.finish().unwrap();
-    }
+    ask.finish(&report).unwrap();
 }
 
 /// A new directory on the disk that is measured.
 fn folder() -> TempDir {
-    let chosen = std::env::var_os("SKYCHAT_BENCH_DIR").map(PathBuf::from);
-    // target/release/deps/NAME-HASH
-    let target = || {
-        std::env::current_exe()
-            .ok()?
-            .ancestors()
-            .nth(3)
-            .map(PathBuf::from)
-    };
-    tempfile::tempdir_in(chosen.or_else(target).unwrap()).unwrap()
+    tempfile::tempdir_in(scratch().unwrap()).unwrap()
 }

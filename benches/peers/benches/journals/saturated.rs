@@ -1,8 +1,7 @@
 //! The queue never empty: bytes a second of our writing thread, and of a bare loop that writes and
 //! syncs the same groups of bytes.
 
-use skychat_benches::{Report, Row, all_in_turn};
-use skychat_peers::Ask;
+use skychat_benches::{Asked, Report, Row, all_in_turn};
 
 use crate::folder;
 use crate::journal::{Bare, Journal};
@@ -11,7 +10,7 @@ use crate::store::Threaded;
 /// Records of a batch, and batches of a sample.
 const SIZES: [(usize, usize); 3] = [(16, 3000), (64, 1500), (256, 400)];
 
-pub(crate) fn compare(ask: &Ask, report: &mut Report) {
+pub(crate) fn compare(ask: &Asked, report: &mut Report) {
     for (records, batches) in SIZES {
         let root = folder();
         let dir = root.path().join("store");

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use skychat_benches::{Better, Report, Row, all_in_turn};
-use skychat_peers::{Ask, own_seconds_each};
+use skychat_benches::{Asked, Better, Report, Row, all_in_turn, cpu_seconds_each};
 use skychat_transport::LinkIdentity;
 use tokio::runtime::Runtime;
 
@@ -19,12 +18,12 @@ type Work = Box<dyn FnMut()>;
 /// Bytes that a stream in memory holds.
 const PIPE: usize = 16 * 1024;
 
-pub(crate) fn compare(ask: &Ask, report: &mut Report) {
+pub(crate) fn compare(ask: &Asked, report: &mut Report) {
     in_memory(ask, report);
     over_loopback(ask, report);
 }
 
-fn in_memory(ask: &Ask, report: &mut Report) {
+fn in_memory(ask: &Asked, report: &mut Report) {
     let mut candidates: Vec<(String, String, Work)> = Vec::new();
     for ours in Ours::all() {
         let (ann, bob): (LinkIdentity, LinkIdentity) =
@@ -59,7 +58,7 @@ fn in_memory(ask: &Ask, report: &mut Report) {
 
     let span = ask.amount(Duration::from_millis(100), Duration::from_micros(1));
     let rates = all_in_turn(candidates.len(), ask.amount(9, 1), |n| {
-        own_seconds_each(span, &mut candidates[n].2).recip()
+        cpu_seconds_each(span, &mut candidates[n].2).recip()
     });
     report.section(
         "handshakes in memory, both sides in one thread",
@@ -98,7 +97,7 @@ async fn connections(candidate: &mut Candidate, times: usize) -> f64 {
     start.elapsed().as_secs_f64() / times as f64
 }
 
-fn over_loopback(ask: &Ask, report: &mut Report) {
+fn over_loopback(ask: &Asked, report: &mut Report) {
     let runtime: Runtime = runtime(2);
     let _inside = runtime.enter();
     let mut candidates: Vec<(&str, &str, Candidate)> = Vec::new();

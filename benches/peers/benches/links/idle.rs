@@ -7,8 +7,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use skychat_benches::{Better, Report, Row, median, resident_kib};
-use skychat_peers::Ask;
+use skychat_benches::{Asked, Better, Report, Row, median, resident_kib};
 use tokio::io::AsyncReadExt;
 
 use crate::link::{self, Quiet, runtime};
@@ -22,7 +21,7 @@ const LINKS: usize = 1000;
 /// After it everything has given up what it does not need: our links wait for a second.
 const REST: Duration = Duration::from_millis(2500);
 
-pub(crate) fn compare(ask: &Ask, report: &mut Report) {
+pub(crate) fn compare(ask: &Asked, report: &mut Report) {
     let ours = Ours::all().iter().map(|ours| (ours.name, ours.name));
     let peers = Peer::ALL.map(|peer| (peer.id(), peer.name()));
     let candidates: Vec<_> = ours.chain(peers).collect();

@@ -32,10 +32,9 @@ mod stream;
 mod tls;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use skychat_benches::Report;
-use skychat_peers::Ask;
+use skychat_benches::{Asked, Report};
 
-type Run = fn(&Ask, &mut Report);
+type Run = fn(&Asked, &mut Report);
 
 fn main() {
     many_files();
@@ -43,7 +42,7 @@ fn main() {
     if arguments.next().is_some_and(|first| first == idle::CHILD) {
         return idle::be_child(arguments);
     }
-    let ask = Ask::of("links");
+    let mut ask = Asked::of_command_line();
     let mut report = Report::new("links");
     let sections: [(&str, Run); 7] = [
         ("memory", memory::compare),
@@ -55,13 +54,11 @@ fn main() {
         ("idle", idle::compare),
     ];
     for (name, section) in sections {
-        if ask.wants(name) {
+        if ask.measures(&format!("links/{name}")) {
             section(&ask, &mut report);
         }
     }
-    if ask.keeps() && !report.sections.is_empty() {
-        report.finish().unwrap();
-    }
+    ask.finish(&report).unwrap();
 }
 
 /// As many open files as the system lets us have: thousands of links, two sockets each, and all

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use rustix::process::{Resource, getrlimit};
-use skychat_benches::{Better, Report, Row, all_in_turn};
-use skychat_peers::Ask;
+use skychat_benches::{Asked, Better, Report, Row, all_in_turn};
 
 use crate::game::Game;
 use crate::link::runtime;
@@ -15,7 +14,7 @@ const LINKS: usize = 1000;
 /// Of each link in one sample.
 const TRIPS: usize = 20;
 
-pub(crate) fn compare(ask: &Ask, report: &mut Report) {
+pub(crate) fn compare(ask: &Asked, report: &mut Report) {
     let runtime = runtime(2);
     // Two sockets each, of all candidates at once but quinn, which needs two in all; and some files
     // besides.

@@ -4,8 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use skychat_benches::{Better, Report, Row, all_in_turn};
-use skychat_peers::{Ask, own_seconds_each};
+use skychat_benches::{Asked, Better, Report, Row, all_in_turn, cpu_seconds_each};
 
 use crate::aead::Raw;
 use crate::noise::{self, Resolver};
@@ -58,7 +57,7 @@ const SIZES: [Size; 4] = [
     },
 ];
 
-pub(crate) fn compare(ask: &Ask, report: &mut Report) {
+pub(crate) fn compare(ask: &Asked, report: &mut Report) {
     for size in &SIZES {
         compare_size(ask, report, size);
     }
@@ -71,7 +70,7 @@ enum Candidate {
     Raw(Raw),
 }
 
-fn compare_size(ask: &Ask, report: &mut Report, size: &Size) {
+fn compare_size(ask: &Asked, report: &mut Report, size: &Size) {
     let times = (RECORD / (size.bytes + FRAME)).max(1);
     let mut candidates = Vec::new();
     for ours in Ours::all() {
@@ -96,13 +95,13 @@ fn compare_size(ask: &Ask, report: &mut Report, size: &Size) {
     let taken = all_in_turn(candidates.len(), ask.amount(11, 1), |n| {
         let message = black_box(message.as_slice());
         match &mut candidates[n].2 {
-            Candidate::Alone(path) => own_seconds_each(span, || path.pass(message, 1)),
+            Candidate::Alone(path) => cpu_seconds_each(span, || path.pass(message, 1)),
             Candidate::Packed(path, times) => {
-                own_seconds_each(span, || path.pass(message, *times)) / *times as f64
+                cpu_seconds_each(span, || path.pass(message, *times)) / *times as f64
             }
-            Candidate::Snow(path) => own_seconds_each(span, || path.pass(message)),
+            Candidate::Snow(path) => cpu_seconds_each(span, || path.pass(message)),
             Candidate::Raw(raw) => {
-                own_seconds_each(span, || raw.seal_and_open(black_box(&mut text)))
+                cpu_seconds_each(span, || raw.seal_and_open(black_box(&mut text)))
             }
         }
     });

@@ -1,7 +1,6 @@
 //! One way over loopback: bulk, and a stream of small messages.
 
-use skychat_benches::{Better, Cores, Report, Row, all_in_turn};
-use skychat_peers::Ask;
+use skychat_benches::{Asked, Better, Cores, Report, Row, all_in_turn};
 use tokio::runtime::Runtime;
 
 use crate::link::{Pair, runtime};
@@ -87,7 +86,7 @@ impl Ends {
     }
 }
 
-pub(crate) fn bulk(ask: &Ask, report: &mut Report) {
+pub(crate) fn bulk(ask: &Asked, report: &mut Report) {
     let mut ends = Ends::new();
     for size in &SIZES {
         let message = vec![0x5a; size.bytes];
@@ -142,7 +141,7 @@ fn judged(row: Row, peer: Peer, ours: &[f64], rate: f64, bounds: [f64; 2]) -> Ro
     }
 }
 
-pub(crate) fn small(ask: &Ask, report: &mut Report) {
+pub(crate) fn small(ask: &Asked, report: &mut Report) {
     let mut ends = Ends::new();
     let times = SMALL_TIMES.map(|times| ask.amount(times, PACKED));
     let (message, packed) = ([0x5a; SMALL], vec![0x5a; SMALL * PACKED]);

@@ -1,7 +1,6 @@
 //! Round trips of 64 bytes, both ends in one runtime.
 
-use skychat_benches::{Better, Report, Row, all_in_turn, median};
-use skychat_peers::Ask;
+use skychat_benches::{Asked, Better, Report, Row, all_in_turn, median};
 
 use crate::game::Game;
 use crate::link::runtime;
@@ -12,7 +11,7 @@ const TRIPS: usize = 10_000;
 /// Of each candidate; every figure is the median of them.
 const RUNS: usize = 7;
 
-pub(crate) fn compare(ask: &Ask, report: &mut Report) {
+pub(crate) fn compare(ask: &Asked, report: &mut Report) {
     // Two workers leave it to the scheduler whether both ends share one; one worker says it, and
     // is the harder comparison: no time goes into waking another core.
     for (workers, id, name) in [(2, "2-workers", "2 workers"), (1, "1-worker", "1 worker")] {
@@ -20,7 +19,7 @@ pub(crate) fn compare(ask: &Ask, report: &mut Report) {
     }
 }
 
-fn compare_on(ask: &Ask, report: &mut Report, workers: usize, id: &str, name: &str) {
+fn compare_on(ask: &Asked, report: &mut Report, workers: usize, id: &str, name: &str) {
     let runtime = runtime(workers);
     let trips = ask.amount(TRIPS, 50);
     let mut games = Game::all(&runtime, 1, trips);
