@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::layout::JOURNAL;
 
 /// Files that are kept open. Beyond it the oldest segment is closed.
-const MAX_OPEN: usize = 16;
+const MAX_OPEN: usize = 8;
 
 /// A directory of the file system. Files are readable by their owner only. Syncing is
 /// `fdatasync`.
