@@ -137,6 +137,19 @@ impl Report {
             println!("\nnot written: this was a test");
             return Ok(());
         }
+        self.check()?;
+        let dir = directory()?;
+        std::fs::create_dir_all(&dir)?;
+        let path = dir.join(format!("{}.json", self.bench));
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        std::fs::write(&path, text)?;
+        println!("\nwritten to {}", path.display());
+        Ok(())
+    }
+
+    /// Every figure has to be a number.
+    fn check(&self) -> io::Result<()> {
         for row in self.sections.iter().flat_map(|section| &section.rows) {
             let figures = [Some(row.value), row.ratio];
             if let Some(odd) = figures.into_iter().flatten().find(|f| !f.is_finite()) {
@@ -146,13 +159,6 @@ impl Report {
                 )));
             }
         }
-        let dir = directory()?;
-        std::fs::create_dir_all(&dir)?;
-        let path = dir.join(format!("{}.json", self.bench));
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        std::fs::write(&path, text)?;
-        println!("\nwritten to {}", path.display());
         Ok(())
     }
 }
@@ -248,7 +254,7 @@ mod tests {
     fn what_is_no_number_is_not_written() {
         let mut report = Report::new("some");
         report.row(Row::shown("a", "cores", f64::NAN, ""));
-        let error = report.finish().map_err(|error| error.to_string());
+        let error = report.check().map_err(|error| error.to_string());
         assert_eq!(error, Err("a: found NaN, expected a number".to_owned()));
     }
 
