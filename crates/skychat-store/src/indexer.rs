@@ -4,7 +4,7 @@ mod runs;
 mod sled;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -173,19 +173,19 @@ impl Indexer {
             let flushed = first || (due && follower.has_fresh());
             if flushed {
                 follower.flush(&*values)?;
+                // With what it speaks of: nothing that is written has to be cut at the next start,
+                // for which there may be no room.
+                marked = follower.mark();
+                self.keep(&*values, &marked)?;
+                marked_at = now();
                 if self.shared.has_deep() {
-                    self.indexed(&readers, follower.mark().group);
+                    self.indexed(&readers, marked.group);
                 }
             }
             if first {
                 whole = true;
                 let mark = follower.mark();
                 info!(groups = mark.group, items = mark.items, took = ?began.elapsed(), "the index is whole");
-            }
-            if follower.mark() != marked && is_time {
-                marked = follower.mark();
-                self.keep(&*values, &marked)?;
-                marked_at = now();
             }
             let merging =
                 (flushed || !more) && follower.merge(&*values, marked.group, MERGE_STEP)?;
@@ -239,14 +239,13 @@ impl Indexer {
         self.dir.join("mark")
     }
 
-    /// Writes the mark, once what it speaks of was handed to the system.
+    /// Writes the mark, once what it speaks of was handed to the system. Nobody waits for the disk:
+    /// what a crash takes away is counted, and made again.
     fn keep(&self, values: &dyn DeepIndexMut, mark: &IndexMark) -> Result<(), FollowError> {
         values.flush()?;
         let new = self.dir.join("mark.new");
         let write = || {
-            let mut file = fs::File::create(&new)?;
-            file.write_all(&mark.encode())?;
-            file.sync_all()?;
+            fs::write(&new, mark.encode())?;
             fs::rename(&new, self.mark_path())
         };
         write().map_err(disk_error).map_err(FollowError::from)

@@ -18,6 +18,9 @@ pub(crate) const QUIET: Duration = Duration::from_secs(65);
 const PAGE: usize = 256;
 /// The most pages of one conversation that are read.
 const MAX_PAGES: usize = 100_000;
+/// How long the index of older pages may take to open, and how often it is looked.
+const INDEX_OPEN: Duration = Duration::from_secs(10);
+const INDEX_LOOK: Duration = Duration::from_millis(50);
 
 /// Waits until nobody owes anything and the consumers have read all there is. What was still missing at the deadline
 /// is written down; the checker finds what is lost by it.
@@ -118,7 +121,9 @@ pub(crate) fn histories(at: &Daemon, all: &[Daemon], record: &Record) -> Result<
 fn conversation(all: &[Daemon], at: &Daemon, peer: &Daemon, record: &Record) -> Result<()> {
     let mut before: Option<String> = None;
     let mut connection = at.connect()?;
-    for _ in 0..MAX_PAGES {
+    let mut waited = Duration::ZERO;
+    let mut pages = 0;
+    while pages < MAX_PAGES {
         let from = before
             .as_ref()
             .map_or_else(String::new, |before| format!("&before={before}"));
@@ -129,8 +134,16 @@ fn conversation(all: &[Daemon], at: &Daemon, peer: &Daemon, record: &Record) -> 
             if answer.status == 404 {
                 break;
             }
+            // It was started a moment ago: older pages come when its index is open.
+            let code = answer.document.get("code").and_then(Value::as_str);
+            if code == Some("index_opening") && waited < INDEX_OPEN {
+                waited = waited.saturating_add(INDEX_LOOK);
+                clock::pause(INDEX_LOOK);
+                continue;
+            }
             bail!("{target}: {} {}", answer.status, answer.document);
         }
+        pages += 1;
         for message in list(&answer.document, "messages") {
             let key = message.get("from").and_then(Value::as_str);
             let line = json!({
