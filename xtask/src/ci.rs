@@ -27,6 +27,7 @@ pub(crate) fn all(steps: &mut Steps, skip_tests: bool) -> Result<()> {
     steps.step("layers", layers::run)?;
     steps.step("docs", docs::run)?;
     steps.step("deny", deny::run)?;
+    steps.step("lock files", lock_files)?;
     steps.step("clippy", || {
         step::run(&mut cargo(&[
             "clippy",
@@ -50,4 +51,20 @@ pub(crate) fn all(steps: &mut Steps, skip_tests: bool) -> Result<()> {
                 .env("RUSTDOCFLAGS", "-D warnings"),
         )
     })
+}
+
+/// The workspaces beside the main one are not built here. What a change of features or
+/// dependencies breaks first is that their lock files no longer fit.
+fn lock_files() -> Result<()> {
+    for manifest in ["benches/peers/Cargo.toml", "fuzz/Cargo.toml"] {
+        step::run(&mut cargo(&[
+            "update",
+            "--quiet",
+            "--workspace",
+            "--locked",
+            "--manifest-path",
+            manifest,
+        ]))?;
+    }
+    Ok(())
 }

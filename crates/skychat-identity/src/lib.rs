@@ -3,7 +3,8 @@
 //! An identity is an Ed25519 key pair; the public key *is* the address. This crate holds
 //!
 //! - [`PublicKey`], which exists only for encodings that passed one strict check, with its text
-//!   form (64 lower-case hex digits) and its X25519 form for Noise and sealing,
+//!   form (64 lower-case hex digits) and its X25519 form for Noise and sealing; [`KeyPoint`] is
+//!   one whose point is at hand,
 //! - [`SecretKey`], [`X25519Secret`] and [`Signature`],
 //! - [`Domain`] and [`Tagged`]: what is signed begins with a tag that says what it is, so that a
 //!   signature made for one purpose means nothing for another,
@@ -48,7 +49,7 @@ pub use cache::{KEY_CACHE_SIZE, KeyCache};
 pub use domain::{Domain, Tagged, WrongTag};
 pub use host::{Host, HostName, HostPort, HostPortError};
 pub use keyfile::KeyFileError;
-pub use public::{KeyError, PublicKey};
+pub use public::{KeyError, KeyPoint, PublicKey};
 pub use secret::{SecretKey, SecretKeyError, X25519Secret};
 pub use signature::{BadSignature, Signature};
 pub use text::Quoted;

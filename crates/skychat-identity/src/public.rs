@@ -1,13 +1,14 @@
 //! The public key: one strict constructor, one signature check.
 
+mod point;
+
 use std::fmt;
 use std::str::FromStr;
 
-use curve25519_dalek::edwards::CompressedEdwardsY;
 use data_encoding::HEXLOWER;
-use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use self::point::KeyPoint;
 use crate::{BadSignature, Signature, Tagged};
 
 /// An Ed25519 public key: the name and the address of somebody.
@@ -24,9 +25,9 @@ impl PublicKey {
 
     /// Takes the 32 bytes of RFC 8032 (y, and the sign of x in the top bit) as a key.
     ///
-    /// This is the only way to a `PublicKey`. It costs two point operations and one
-    /// multiplication by the group order, about as much as a signature check: where keys come in
-    /// numbers, ask a [`KeyCache`](crate::KeyCache).
+    /// This is the only way to a `PublicKey`. It costs a square root and a multiplication by the
+    /// group order, about as much as a signature check: where keys come in numbers, ask a
+    /// [`KeyCache`](crate::KeyCache).
     ///
     /// # Errors
     /// [`KeyError::NotCanonical`]: y is not below the field's prime, or x is 0 with its sign set.
@@ -36,18 +37,15 @@ impl PublicKey {
     ///
     /// Spec: `docs/protocol/identity.md`, IDENT-1.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        let compressed = CompressedEdwardsY(*bytes);
-        let point = compressed.decompress().ok_or(KeyError::NotOnCurve)?;
-        if point.compress() != compressed {
-            return Err(KeyError::NotCanonical);
-        }
-        if point.is_small_order() {
-            return Err(KeyError::SmallOrder);
-        }
-        if !point.is_torsion_free() {
-            return Err(KeyError::MixedOrder);
-        }
-        Ok(PublicKey(*bytes))
+        KeyPoint::from_bytes(bytes).map(|point| point.key())
+    }
+
+    /// The key with its point at hand, for more than one use of it.
+    ///
+    /// # Errors
+    /// [`KeyError::NotOnCurve`], which no `PublicKey` gives that was taken from its bytes.
+    pub fn point(&self) -> Result<KeyPoint, KeyError> {
+        KeyPoint::of(*self)
     }
 
     /// Its 32 bytes.
@@ -60,12 +58,9 @@ impl PublicKey {
     /// A key and its negative have the same X25519 form, so it never stands for an identity:
     /// compare and look up by the 32 Ed25519 bytes.
     pub fn x25519(&self) -> [u8; 32] {
-        match CompressedEdwardsY(self.0).decompress() {
-            Some(point) => point.to_montgomery().to_bytes(),
-            // Cannot be: every `PublicKey` was decompressed once. All zeros is the form that
-            // every user of X25519 refuses.
-            None => [0; 32],
-        }
+        // It cannot fail: every `PublicKey` was decoded once. All zeros is the form that every
+        // user of X25519 refuses.
+        self.point().map_or([0; 32], |point| point.x25519())
     }
 
     /// Checks a signature by the strict rules: S below the group order, R canonical and not of
@@ -83,10 +78,8 @@ impl PublicKey {
         message: &[u8],
         signature: &Signature,
     ) -> Result<(), BadSignature> {
-        let key = VerifyingKey::from_bytes(&self.0).map_err(|_| BadSignature)?;
-        let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
-        key.verify_strict(message, &signature)
-            .map_err(|_| BadSignature)
+        let point = self.point().map_err(|_| BadSignature)?;
+        point.verify_bytes(message, signature)
     }
 
     /// The first ten hex digits, for logs and lists; not unique against somebody who tries.

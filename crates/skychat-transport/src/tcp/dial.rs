@@ -186,7 +186,7 @@ async fn handshake(
         peer: expect,
         suite: config.suite,
         keys,
-        proof: Proof::Expected(proof),
+        proof: Proof::Expected(Box::new(proof)),
         hello_by,
     })
 }

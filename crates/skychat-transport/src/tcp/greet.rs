@@ -38,7 +38,7 @@ pub(super) struct Opened {
 /// The proof of the responder's key.
 pub(super) enum Proof {
     /// We are the initiator and wait for it.
-    Expected(AwaitProof),
+    Expected(Box<AwaitProof>),
     /// We are the responder and send it.
     Ours(Signature),
 }
@@ -60,7 +60,7 @@ pub(super) fn open<F: Factory>(
     let (read_half, write_half) = opened.stream.into_split();
     let write_half = Arc::new(write_half);
     let (role, expected, ours) = match opened.proof {
-        Proof::Expected(proof) => (Role::Initiator, Some(proof), None),
+        Proof::Expected(proof) => (Role::Initiator, Some(*proof), None),
         Proof::Ours(proof) => (Role::Responder, None, Some(proof)),
     };
     let facts = Facts {
