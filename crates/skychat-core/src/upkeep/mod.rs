@@ -113,7 +113,8 @@ pub enum UpkeepError {
     /// There is nobody whose archive it could be.
     #[error(
         "{} is not there, and no identity is given otherwise: an archive is imported by the identity \
-         that exported it; put its key file there, or give it with --sk or -c", path.display()
+         that exported it; put its key file there, or give it as to the daemon, before the command: \
+         `skychatd -c FILE store import`", path.display()
     )]
     NoIdentity {
         /// Where the key file would be.
