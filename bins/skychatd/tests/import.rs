@@ -187,6 +187,18 @@ fn an_export_goes_on_in_another_directory() {
         let count = texts.iter().filter(|found| *found == text).count();
         assert_eq!(count, 1, "{text} in {texts:?}");
     }
+
+    // All of it again: a history of several lives, with what came back from Bob.
+    let as_it_was = history(&again, &bob_key);
+    stop(again);
+    let made = json(&home.export("elsewhere", "second"));
+    home.moved("ann", "third");
+    let done = json(&home.import("third", "second", &[]));
+    for field in ["messages", "groups", "records"] {
+        assert_eq!(done[field], made[field], "{field}");
+    }
+    let third = Daemon::start(&home.path("third"), &[]);
+    assert_eq!(history(&third, &bob_key), as_it_was);
 }
 
 /// What is no archive, or of somebody else, has a word; and nothing is left that a start would take.

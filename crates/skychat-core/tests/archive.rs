@@ -21,10 +21,15 @@ use std::path::Path;
 use archives::*;
 use data_encoding::BASE64;
 use directory::*;
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
 use skychat_api::Code;
 use skychat_core::datadir::DataDir;
-use skychat_core::upkeep::{self, MAX_ARCHIVE_LINE, UpkeepError, import, read_archive};
-use skychat_store::KeptGroup;
+use skychat_core::upkeep::{self, BackupCost, MAX_ARCHIVE_LINE, UpkeepError, import, read_archive};
+use skychat_proto::ids::{Position, Timestamp};
+use skychat_proto::record::Record;
+use skychat_seal::BackupSealer;
+use skychat_store::{ArchiveWriter, KeptGroup};
 
 fn exported(dir: &Path) -> Vec<u8> {
     let mut out = Vec::new();
@@ -265,4 +270,44 @@ fn nothing_is_imported_while_a_rebuild_is_unfinished() {
     let error = import(&dir, &mut whole.as_bytes(), None, true, &mut |_| {}).unwrap_err();
     assert_eq!(name(&error), "DataDir");
     assert_eq!(error.code(), Code::StoreDamaged);
+}
+
+/// D7: a backup is verified in the same way, although only its owner could seal it.
+#[test]
+fn a_backup_in_which_somebody_else_wrote_what_they_did_not_is_refused() {
+    let sealed = |groups: &[KeptGroup]| {
+        let (mut writer, mut plain) = (ArchiveWriter::default(), Vec::new());
+        writer.start(ann().expose_bytes(), Timestamp::from_millis(7), &mut plain);
+        for group in groups {
+            writer.group(group, &mut plain).unwrap();
+        }
+        writer.end(&mut plain);
+        let cost = BackupCost {
+            memory: 8,
+            passes: 1,
+            lanes: 1,
+        };
+        let sealer = BackupSealer::new(&mut UnwrapErr(SysRng), b"passphrase", cost).unwrap();
+        let header = *sealer.header();
+        [&header[..], &sealer.last(&plain).unwrap()].concat()
+    };
+    let home = tempfile::tempdir().unwrap();
+    let restored = |dir: &str, file: Vec<u8>| {
+        upkeep::restore(&home.path().join(dir), &mut &file[..], b"passphrase")
+    };
+    let whole = restored("whole", sealed(&groups())).unwrap();
+    assert_eq!((whole.groups, whole.records), (3, 11));
+    let of = |range| vec![group(Some(life(1)), &mut 0, vec![Record::Range { range }])];
+    let forged = range(&bob(), &ann(), &bodies().map(Some));
+    let apart = whole_range(&bob()).suffix(Position::new(1)).unwrap();
+    for (range, why) in [(forged, "Forged"), (apart, "Contradiction")] {
+        let error = restored("none", sealed(&of(range))).unwrap_err();
+        assert_eq!(
+            (name(&error).as_str(), error.code()),
+            (why, Code::BackupDamaged)
+        );
+        for left in ["journal", "identity.key", "rebuild.new", "rebuild"] {
+            assert!(!home.path().join("none").join(left).exists(), "{left}");
+        }
+    }
 }
