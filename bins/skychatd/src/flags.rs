@@ -143,7 +143,7 @@ pub(crate) struct Flags {
 /// What to do instead of running.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Look at, mend or write out the store of a data directory that no daemon uses.
+    /// Look at, mend, write out or take back the store of a data directory that no daemon uses.
     #[command(subcommand)]
     Store(StoreCommand),
 }
@@ -160,11 +160,22 @@ pub(crate) enum StoreCommand {
         #[arg(long)]
         accept_loss: bool,
     },
-    /// Write out all messages, a JSON document a line.
+    /// Write out all messages, a JSON document a line, and behind them the history that an import
+    /// takes back. Nothing of it is sealed.
     Export {
         /// A file that is not there yet, or `-` for stdout.
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
+    },
+    /// Make the store of a data directory from an export of the same identity. All of it is verified
+    /// before it counts.
+    Import {
+        /// What was exported, or `-` for stdin.
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+        /// Put a store that is there already aside, in replaced-N. Nothing of it is taken over.
+        #[arg(long)]
+        replace: bool,
     },
 }
 

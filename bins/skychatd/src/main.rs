@@ -8,6 +8,7 @@ mod failure;
 mod flags;
 #[cfg(test)]
 mod fuzz;
+mod identity;
 mod listen;
 mod logs;
 mod persist;

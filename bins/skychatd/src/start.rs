@@ -1,13 +1,11 @@
 //! The life of the daemon: start, serve, stop.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use skychat_api::{Admission as ApiAdmission, Code, ControlFile, IdentitySource as Source, V1};
-use skychat_core::datadir::{
-    self, CONFIG_LIMIT, DataDir, IDENTITY_VARIABLE, IdentityError, IdentitySource, IdentitySources,
-};
+use skychat_core::datadir::{self, DataDir, IdentitySource, IdentitySources};
 use skychat_core::{Admission, Config, Node};
 use skychat_http::{Caps, Gate, Listener, Token};
 use skychat_identity::SecretKey;
@@ -18,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::announce::{self, Announcement};
 use crate::failure::Failure;
 use crate::flags::Flags;
+use crate::identity::{self, Given};
 use crate::logs;
 use crate::settings::{self, Layer, Settings};
 use crate::signals::Signals;
@@ -60,7 +59,7 @@ async fn serve(
     let mut signals = Signals::listen()
         .map_err(|error| Failure::new(Code::Internal, format!("taking signals: {error}")))?;
     let dir = Arc::new(DataDir::open(dir).map_err(|error| Failure::caused(error.code(), &error))?);
-    let (identity, source) = identity(flags, &dir)?;
+    let (identity, source) = identity_of(flags, &dir)?;
     let public_key = identity.public();
     let token = dir
         .token()
@@ -187,17 +186,8 @@ async fn wait_and_stop(
 }
 
 /// The identity: the flag, the environment, `-c`, the key file of the directory.
-fn identity(flags: &Flags, dir: &DataDir) -> Result<(SecretKey, IdentitySource), Failure> {
-    let failed = |error: &IdentityError| Failure::caused(error.code(), error);
-    let environment = std::env::var_os(IDENTITY_VARIABLE);
-    let config = match &flags.config {
-        Some(path) => {
-            let content = datadir::read_private(path, CONFIG_LIMIT)
-                .map_err(|error| Failure::caused(error.code(), &error))?;
-            Some((path, content))
-        }
-        None => None,
-    };
+fn identity_of(flags: &Flags, dir: &DataDir) -> Result<(SecretKey, IdentitySource), Failure> {
+    let given = Given::read(flags)?;
     let ephemeral = if flags.ephemeral {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
@@ -207,15 +197,10 @@ fn identity(flags: &Flags, dir: &DataDir) -> Result<(SecretKey, IdentitySource),
         None
     };
     dir.identity(IdentitySources {
-        flag: flags.sk.as_deref(),
-        environment: environment.as_deref(),
-        config: config
-            .as_ref()
-            .map(|(path, content)| (PathBuf::as_path(path), content.as_slice())),
-        key_file: None,
         ephemeral,
+        ..given.sources()
     })
-    .map_err(|error| failed(&error))
+    .map_err(|error| identity::failed(&error))
 }
 
 fn config(settings: &Settings, source: &IdentitySource) -> Config {

@@ -1,9 +1,10 @@
-//! `skychatd store`: a data directory that no daemon uses is looked at, mended or written out.
+//! `skychatd store`: a data directory that no daemon uses is looked at, mended, written out or made
+//! from what was written out.
 
 mod shown;
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -12,9 +13,10 @@ use skychat_api::Code;
 use skychat_core::datadir;
 use skychat_core::upkeep::{self, Progress, UpkeepError};
 
-use self::shown::{ShownCheck, ShownExport, ShownRebuild};
+use self::shown::{ShownCheck, ShownExport, ShownImport, ShownRebuild, UNSIGNED};
 use crate::failure::Failure;
 use crate::flags::{Flags, StoreCommand};
+use crate::identity::Given;
 use crate::settings;
 
 /// Runs one of the commands.
@@ -23,7 +25,8 @@ pub(crate) fn run(flags: &Flags, command: &StoreCommand) -> Result<(), Failure> 
     let dir = settings::data_dir(flags.data_dir.clone())?;
     match command {
         StoreCommand::Check => check(&dir, flags.json),
-        StoreCommand::Export { file } => export(&dir, file, flags.json),
+        StoreCommand::Export { file } => export(flags, &dir, file),
+        StoreCommand::Import { file, replace } => import(flags, &dir, file, *replace),
         StoreCommand::Rebuild { accept_loss } => rebuild(&dir, *accept_loss, flags.json),
     }
 }
@@ -49,15 +52,23 @@ fn rebuild(dir: &Path, accept_loss: bool, json: bool) -> Result<(), Failure> {
     print(&ShownRebuild::of(&done), json)
 }
 
-fn export(dir: &Path, file: &Path, json: bool) -> Result<(), Failure> {
-    let mut meter = Meter::new("reading");
+fn export(flags: &Flags, dir: &Path, file: &Path) -> Result<(), Failure> {
+    let given = Given::read(flags)?.secret()?;
+    let mut meter = Meter::new("exporting");
     if file == Path::new("-") {
         let mut out = BufWriter::new(std::io::stdout().lock());
         // Without a meter: what is written may be on the same terminal.
-        return match upkeep::export(dir, &mut out, &mut |_| {}) {
+        return match upkeep::export(dir, &mut out, given, &mut |_| {}) {
             // Whoever read it has gone.
             Err(UpkeepError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            done => done.map(drop).map_err(failed),
+            Err(error) => Err(failed(error)),
+            Ok(done) => {
+                if !done.signed {
+                    // Whether it is seen does not matter.
+                    let _ = writeln!(std::io::stderr(), "skychatd: {UNSIGNED}");
+                }
+                Ok(())
+            }
         };
     }
     let refused = |error: std::io::Error| {
@@ -70,20 +81,48 @@ fn export(dir: &Path, file: &Path, json: bool) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let mut out = BufWriter::new(options.open(file).map_err(refused)?);
-    let done = upkeep::export(dir, &mut out, &mut |progress| meter.show(progress));
+    let done = upkeep::export(dir, &mut out, given, &mut |progress| meter.show(progress));
     meter.clear();
-    let synced = done.map_err(failed).and_then(|messages| {
+    let synced = done.map_err(failed).and_then(|done| {
         out.get_ref().sync_all().map_err(refused)?;
-        Ok(messages)
+        Ok(done)
     });
     match synced {
-        Ok(messages) => print(&ShownExport::of(file, messages), json),
+        Ok(done) => print(&ShownExport::of(file, &done), flags.json),
         Err(failure) => {
             // A part of it is of no use.
             let _ = std::fs::remove_file(file);
             Err(failure)
         }
     }
+}
+
+fn import(flags: &Flags, dir: &Path, file: &Path, replace: bool) -> Result<(), Failure> {
+    let given = Given::read(flags)?.secret()?;
+    let given = given.map(|secret| secret.public());
+    let unread = |error: std::io::Error| {
+        let code = match error.kind() {
+            ErrorKind::NotFound => Code::BadRequest,
+            _ => Code::StoreFailed,
+        };
+        Failure::new(code, format!("reading {}: {error}", file.display()))
+    };
+    let mut meter = Meter::new("importing");
+    let (mut input, total): (Box<dyn Read>, _) = if file == Path::new("-") {
+        // Nobody knows how much is to come.
+        (Box::new(std::io::stdin().lock()), None)
+    } else {
+        let opened = File::open(file).map_err(unread)?;
+        let length = opened.metadata().map_err(unread)?.len();
+        (Box::new(opened), Some(length))
+    };
+    let done = upkeep::import(dir, &mut *input, given, replace, &mut |read| {
+        if let Some(total) = total {
+            meter.show(Progress { read, total });
+        }
+    });
+    meter.clear();
+    print(&ShownImport::of(dir, &done.map_err(failed)?), flags.json)
 }
 
 fn failed(error: UpkeepError) -> Failure {

@@ -297,18 +297,26 @@ fn an_export_has_every_message_and_an_end() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let [start, first, second, end] = &lines[..] else {
-        panic!("{lines:?}");
+    let [start, first, second, history @ .., end] = &lines[..] else {
+        panic!("{} lines", lines.len());
     };
     assert_eq!(
-        (&start["type"], &start["v"]),
-        (&"skychat-export".into(), &1.into())
+        (&start["type"], &start["v"], &start["archive"]),
+        (&"skychat-export".into(), &1.into(), &1.into())
     );
     assert_eq!(start["public_key"], ann_key.as_str());
     assert_eq!(
         (&end["type"], &end["messages"]),
         (&"end".into(), &"2".into())
     );
+    // Behind the messages the history they are from, for an import.
+    for kind in ["record", "group"] {
+        let count = history.iter().filter(|line| line["type"] == kind).count();
+        assert_eq!(end[format!("{kind}s")], count.to_string());
+        assert!(count > 0);
+    }
+    let of_history = |line: &Value| line["type"] == "record" || line["type"] == "group";
+    assert!(history.iter().all(of_history));
     let newest_first = of_the_daemon["messages"].as_array().unwrap();
     for (line, row) in [(first, &newest_first[1]), (second, &newest_first[0])] {
         let mut row = row.clone();
@@ -323,7 +331,12 @@ fn an_export_has_every_message_and_an_end() {
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let written = std::fs::read_to_string(&file).unwrap();
-    assert!(written.lines().skip(1).eq(stdout(&output).lines().skip(1)));
+    let body = |text: &str| -> Vec<String> {
+        let lines: Vec<&str> = text.lines().collect();
+        let body = &lines[1..lines.len() - 1];
+        body.iter().copied().map(str::to_owned).collect()
+    };
+    assert_eq!(body(&written), body(&stdout(&output)));
     let twice = to_file();
     assert_eq!(code(&twice), 2, "{twice:?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), written);

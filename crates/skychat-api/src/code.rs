@@ -94,7 +94,7 @@ pub enum Code {
     StoreFull,
     /// The store could not be read or written.
     StoreFailed,
-    /// A backup that was changed or cut, or is none.
+    /// A backup or an archive that was changed or cut, or is none.
     BackupDamaged,
     /// Interrupted by a signal.
     Interrupted,

@@ -35,11 +35,13 @@ pub enum Domain {
     FileOffer,
     /// A permission to use a relay.
     RelayTicket,
+    /// The end of an exported history (ARCHIVE-4).
+    Archive,
 }
 
 impl Domain {
     /// Every domain, in the order of the table in the docs.
-    pub const ALL: [Domain; 12] = [
+    pub const ALL: [Domain; 13] = [
         Domain::FeedEntry,
         Domain::NoiseBind,
         Domain::DirectSpace,
@@ -52,6 +54,7 @@ impl Domain {
         Domain::PairAnswer,
         Domain::FileOffer,
         Domain::RelayTicket,
+        Domain::Archive,
     ];
 
     /// The bytes that begin everything signed, or hashed, in this domain.
@@ -85,6 +88,7 @@ impl Domain {
             Domain::PairAnswer => "skychat/v1/pair-answer",
             Domain::FileOffer => "skychat/v1/file-offer",
             Domain::RelayTicket => "skychat/v1/relay-ticket",
+            Domain::Archive => "skychat/v1/archive",
         }
     }
 }

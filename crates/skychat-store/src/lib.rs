@@ -82,7 +82,10 @@ mod walk;
 mod writer;
 
 pub use ahead::SegmentFiller;
-pub use archive::{ArchiveError, ArchiveItem, ArchiveReader, ArchiveWriter, MAX_ARCHIVE_ITEM};
+pub use archive::{
+    ArchiveError, ArchiveItem, ArchiveReader, ArchiveWriter, HistoryItem, HistoryReader,
+    HistoryWriter, MAX_ARCHIVE_ITEM,
+};
 pub use ballast::BALLAST;
 pub use check::{CheckOptions, CheckReport, IndexState, check, gather};
 pub use checkpoint::CheckpointMaker;

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use skychat_api::V1;
-use skychat_core::upkeep::{CheckReport, Checked, FileState, IndexState, Loss, Rebuilt};
+use skychat_core::upkeep::{
+    CheckReport, Checked, Exported, FileState, Imported, IndexState, Loss, Rebuilt,
+};
 use skychat_identity::PublicKey;
+use skychat_proto::ids::Timestamp;
 
 /// Places of damage that are shown to people one by one.
 const SHOWN_LOSSES: usize = 20;
@@ -277,32 +280,114 @@ impl fmt::Display for ShownRebuild {
             _ => "the rebuild that was interrupted is finished",
         })?;
         if let Some(kept) = &self.kept {
-            write!(f, "; the damaged files are in {}", kept.display())?;
+            let which = match self.rebuilt {
+                "store" => "the damaged files are",
+                _ => "what was there before is",
+            };
+            write!(f, "; {which} in {}", kept.display())?;
         }
         Ok(())
     }
 }
+
+/// Said when an export has no signature.
+pub(super) const UNSIGNED: &str = "the identity was not at hand, so it is not signed: it can be read, \
+                                   and not imported";
 
 /// What an export wrote.
 #[derive(Serialize)]
 pub(crate) struct ShownExport {
     v: V1,
     file: PathBuf,
+    public_key: PublicKey,
     messages: String,
+    groups: String,
+    records: String,
+    /// Whether it can be imported.
+    signed: bool,
 }
 
 impl ShownExport {
-    pub(crate) fn of(file: &Path, messages: u64) -> Self {
+    pub(crate) fn of(file: &Path, done: &Exported) -> Self {
         Self {
             v: V1,
             file: file.into(),
-            messages: messages.to_string(),
+            public_key: done.public_key,
+            messages: done.messages.to_string(),
+            groups: done.groups.to_string(),
+            records: done.records.to_string(),
+            signed: done.signed,
         }
     }
 }
 
 impl fmt::Display for ShownExport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages in {}", self.messages, self.file.display())
+        let Self {
+            messages,
+            groups,
+            records,
+            ..
+        } = self;
+        write!(
+            f,
+            "{messages} messages in {}, and the history they are from: {records} records in {groups} \
+             groups",
+            self.file.display()
+        )?;
+        if !self.signed {
+            write!(f, "\n{UNSIGNED}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What an import made.
+#[derive(Serialize)]
+pub(crate) struct ShownImport {
+    v: V1,
+    data_dir: PathBuf,
+    public_key: PublicKey,
+    exported: Timestamp,
+    messages: String,
+    groups: String,
+    records: String,
+    /// Where the store is that was there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<PathBuf>,
+}
+
+impl ShownImport {
+    pub(crate) fn of(dir: &Path, done: &Imported) -> Self {
+        Self {
+            v: V1,
+            data_dir: dir.into(),
+            public_key: done.archive.public_key,
+            exported: done.archive.exported,
+            messages: done.archive.messages.to_string(),
+            groups: done.archive.groups.to_string(),
+            records: done.archive.records.to_string(),
+            kept: done.kept.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ShownImport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            messages,
+            groups,
+            records,
+            ..
+        } = self;
+        write!(
+            f,
+            "{} has {messages} messages: {records} records in {groups} groups",
+            self.data_dir.display()
+        )?;
+        if let Some(kept) = &self.kept {
+            write!(f, "\nwhat was there before is in {}", kept.display())?;
+        }
+        Ok(())
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn create_identity(dir: &Path) -> Result<SecretKey, SecretFileError> 
 }
 
 /// Reads `store.key`, or makes it if nothing was ever sealed under one.
-pub(super) fn store_key(dir: &Path, has_journal: bool) -> Result<StoreKey, SecretFileError> {
+pub(crate) fn store_key(dir: &Path, has_journal: bool) -> Result<StoreKey, SecretFileError> {
     if let Some(key) = store_key_if_there(dir)? {
         return Ok(key);
     }

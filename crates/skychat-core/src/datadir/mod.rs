@@ -9,7 +9,7 @@
 //! | `control.json` | process and addresses of the running node |
 //! | `config.toml` | settings; the daemon reads it |
 //! | `HEAD`, `journal/`, `checkpoint-N`, `index/`, `blobs/`, `ballast` | the store's |
-//! | `rebuild.new/`, `rebuild/`, `damaged-N/` | of a rebuild or restore: the new store, and the old files |
+//! | `rebuild.new/`, `rebuild/`, `damaged-N/`, `replaced-N/` | of a rebuild, restore or import: the new store, and the old files |
 //!
 //! The directory has mode 0700 and its files 0600, whatever the umask. A directory or a secret
 //! that is open to others, or belongs to another user, is refused with the command that mends it.

@@ -5,22 +5,22 @@ use std::path::Path;
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
-use skychat_identity::{PublicKey, SecretKey, keyfile};
-use skychat_proto::ids::Incarnation;
+use skychat_identity::{KeyCache, PublicKey, SecretKey};
 use skychat_seal::{
     BACKUP_CHUNK, BACKUP_HEADER_LEN, BACKUP_OVERHEAD, BackupCost, BackupError, BackupOpener,
     BackupSealer,
 };
 use skychat_store::{
-    ArchiveItem, ArchiveReader, ArchiveWriter, CheckOptions, CheckReport, FileDisk, OpenOptions,
-    Progress, Rewriter,
+    ArchiveItem, ArchiveReader, ArchiveWriter, CheckOptions, CheckReport, FileDisk, Progress,
 };
 use zeroize::Zeroizing;
 
-use super::check::refusal;
+use super::draft::Draft;
 use super::rebuild::{identity, read_key};
-use super::{UpkeepError, ended, open_dir, random, swap};
-use crate::datadir::{DataDir, IDENTITY_KEY, create_private};
+use super::swap::{self, Aside};
+use super::verify::verify;
+use super::{UpkeepError, ended, open_dir, random};
+use crate::datadir::{DataDir, IDENTITY_KEY};
 
 /// What was restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,26 +95,21 @@ pub fn restore(
     if used || swap::is_pending(dir) {
         return Err(UpkeepError::Used { dir: dir.into() });
     }
-    let draft = swap::draft(dir)?;
     let mut archive = ArchiveReader::default();
-    let mut writing: Option<(SecretKey, Rewriter)> = None;
-    let (mut groups, mut records) = (0_u64, 0_u64);
+    let mut writing: Option<(SecretKey, Draft<'_>)> = None;
+    let mut keys = KeyCache::new();
     while let Some(plaintext) = sealed.next()? {
         archive.push(&plaintext);
         while let Some(item) = archive.next()? {
             match (item, &mut writing) {
                 (ArchiveItem::Start { seed, .. }, None) => {
                     let secret = SecretKey::from_seed(*seed);
-                    let key = held.store_key().map_err(UpkeepError::StoreKey)?;
-                    let life = Incarnation::from_bytes(random()?);
-                    let options = OpenOptions::new(secret.public(), key, life, random()?);
-                    let rewriter = Rewriter::create(FileDisk::new(&draft), options)?;
-                    writing = Some((secret, rewriter));
+                    let draft = Draft::begin(&held, secret.public(), false)?;
+                    writing = Some((secret, draft));
                 }
-                (ArchiveItem::Group(group), Some((_, rewriter))) => {
-                    groups = groups.saturating_add(1);
-                    records = records.saturating_add(group.records.len() as u64);
-                    rewriter.write(group)?;
+                (ArchiveItem::Group(group), Some((_, draft))) => {
+                    verify(&group, &mut keys)?;
+                    draft.write_of_file(group)?;
                 }
                 // The reader lets nothing else through but the end.
                 _ => {}
@@ -122,18 +117,12 @@ pub fn restore(
         }
     }
     archive.finish()?;
-    let Some((secret, rewriter)) = writing else {
+    let Some((secret, draft)) = writing else {
         return Err(skychat_store::ArchiveError::Cut.into());
     };
-    let synced = rewriter.finish();
-    synced.map_err(UpkeepError::io("sync", draft.as_path()))?;
-    let key = held.store_key().map_err(UpkeepError::StoreKey)?;
-    if let Some(error) = refusal(&draft, secret.public(), key)? {
-        return Err(error.into());
-    }
-    create_private(&draft, IDENTITY_KEY, &keyfile::encode(&secret))
-        .map_err(|error| UpkeepError::Identity(error.into()))?;
-    swap::commit(dir)?;
+    draft.add_identity(&secret)?;
+    let (groups, records) = draft.counts();
+    draft.finish(Aside::Damaged)?;
     Ok(Restored {
         public_key: secret.public(),
         groups,

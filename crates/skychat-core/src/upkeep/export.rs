@@ -1,16 +1,19 @@
-//! Writing out what was said, for people and other programs.
+//! Writing out what was said, for people, other programs, and an import.
 
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
-use skychat_api::{Kept, Message, V1};
-use skychat_identity::PublicKey;
-use skychat_proto::ids::{EventSeq, Incarnation, Timestamp};
-use skychat_store::{CheckOptions, EventView, FileDisk, OpenOptions, Progress, ReadOnly, Store};
+use skychat_api::{Kept, Message};
+use skychat_identity::{PublicKey, SecretKey};
+use skychat_proto::ids::{EventSeq, Incarnation};
+use skychat_store::{
+    CheckOptions, EventView, FileDisk, OpenOptions, Progress, ReadOnly, Store, StoreReader,
+};
 
-use super::rebuild::{owner, read_key};
+use super::archive::ArchiveLines;
+use super::rebuild::{identity_if_there, read_key};
 use super::{UpkeepError, ended, open_dir, random};
 use crate::ReadError;
 use crate::messages::{Messages, record};
@@ -18,72 +21,110 @@ use crate::waiters::Waiters;
 
 /// Events that are read at once.
 const PAGE: usize = 256;
+/// Ways through the journal: one for the messages, two for the history.
+const WAYS: u64 = 3;
 
-/// The first line.
-#[derive(Serialize)]
-struct Start {
-    v: V1,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    public_key: PublicKey,
-    exported: Timestamp,
+/// What was exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Whose history it is.
+    pub public_key: PublicKey,
+    /// Messages that were written out.
+    pub messages: u64,
+    /// Groups of the history.
+    pub groups: u64,
+    /// Records of it.
+    pub records: u64,
+    /// Whether its owner signed it; nobody imports what is not signed.
+    pub signed: bool,
 }
 
-/// A message.
-#[derive(Serialize)]
-struct Line {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(flatten)]
-    message: Message,
-}
-
-/// The last line: without it something is missing.
-#[derive(Serialize)]
-struct End {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    messages: String,
-}
-
-/// Writes all messages of a data directory to `out`, in the order in which they came here, a JSON
-/// document a line (`docs/operations.md`). Gives how many. Nothing in the directory is altered.
+/// Writes all messages of a data directory to `out`, in the order in which they came here, and behind
+/// them the history they are from, a JSON document a line (`docs/protocol/archive.md`). Nothing of
+/// it is sealed; the state of keys is not in it. Nothing in the directory is altered.
+///
+/// The identity that signs it is the one that is `given`, as a start would be, or that of
+/// `identity.key`. Without one it is not signed, and is for readers only.
 ///
 /// # Errors
-/// [`UpkeepError`]; [`UpkeepError::Output`] if `out` took no more.
+/// [`UpkeepError`]: the store is damaged, or of another identity; [`UpkeepError::Output`] if `out`
+/// took no more. What was written is of no use then.
 pub fn export(
     dir: &Path,
     out: &mut dyn Write,
+    given: Option<SecretKey>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<u64, UpkeepError> {
+) -> Result<Exported, UpkeepError> {
     let held = open_dir(dir)?;
     ended(dir)?;
     if !held.has_journal() {
         return Err(UpkeepError::Nothing { dir: dir.into() });
     }
-    let (key, disk) = (read_key(&held)?, ReadOnly(FileDisk::new(dir)));
-    let owner = match owner(&held)? {
-        Some(owner) => owner,
+    let signer = match given {
+        Some(given) => Some(given),
+        None => identity_if_there(&held)?,
+    };
+    let owner = match &signer {
+        Some(signer) => signer.public(),
         None => owner_of_journal(dir)?,
     };
     let life = Incarnation::from_bytes(random()?);
     // Messages are read by their events, so nothing is looked up: the tail may be empty.
     let options = OpenOptions {
         tail: Some(0),
-        ..OpenOptions::new(owner, key, life, random()?)
+        ..OpenOptions::new(owner, read_key(&held)?, life, random()?)
     };
-    let (_, reader, _) = Store::open(disk, options)?;
+    let (_, reader, _) = Store::open(ReadOnly(FileDisk::new(dir)), options)?;
+    let mut lines = ArchiveLines::start(out, owner, crate::clock::Clock::start().wall())?;
+    let total = journal_bytes(dir);
+    messages(&reader, owner, life, &mut lines, &mut |done, of| {
+        let read = share(total, done, of).checked_div(WAYS).unwrap_or(0);
+        progress(Progress { read, total });
+    })?;
+    drop(reader);
+    let store_key = read_key(&held)?;
+    let options = CheckOptions {
+        owner: Some(owner),
+        store_key: Some(&store_key),
+        index_mark: None,
+    };
+    let disk = FileDisk::new(dir);
+    let mut rest = |now: Progress| {
+        let left = now.total.saturating_sub(now.read);
+        let left = share(left, WAYS.saturating_sub(1), WAYS);
+        progress(Progress {
+            read: now.total.saturating_sub(left),
+            ..now
+        });
+    };
+    let report = skychat_store::gather::<UpkeepError>(&disk, options, &mut rest, &mut |group| {
+        lines.group(&group)
+    })?;
+    if !report.is_whole() {
+        let report = Box::new(report);
+        return Err(UpkeepError::Damaged { report });
+    }
+    let (messages, groups, records) = lines.end(signer.as_ref())?;
+    Ok(Exported {
+        public_key: owner,
+        messages,
+        groups,
+        records,
+        signed: signer.is_some(),
+    })
+}
+
+/// Writes the messages. `progress` is told how many events of how many were read.
+fn messages(
+    reader: &StoreReader,
+    owner: PublicKey,
+    life: Incarnation,
+    lines: &mut ArchiveLines<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), UpkeepError> {
     let waiters = Arc::new(Waiters::default());
     let messages = Messages::new(reader.clone(), owner, Kept::Disk, life, waiters);
-    let last = reader.last_event();
-    let start = Start {
-        v: V1,
-        kind: "skychat-export",
-        public_key: owner,
-        exported: crate::clock::Clock::start().wall(),
-    };
-    line(out, &start)?;
-    let (mut next, mut count) = (reader.first_event(), 0_u64);
+    let (mut next, last) = (reader.first_event(), reader.last_event());
     while next <= last {
         let page = reader.events(next, PAGE).map_err(read_failed)?;
         let Some(end) = page.last().map(|event| event.seq) else {
@@ -91,24 +132,29 @@ pub fn export(
         };
         for event in page {
             if let Some(message) = message(&messages, event.seq, event.view)? {
-                let kind = "message";
-                line(out, &Line { kind, message })?;
-                count = count.saturating_add(1);
+                lines.message(&message)?;
             }
         }
-        progress(Progress {
-            read: end.get(),
-            total: last.get(),
-        });
+        progress(end.get(), last.get());
         next = end.next();
     }
-    let end = End {
-        kind: "end",
-        messages: count.to_string(),
+    Ok(())
+}
+
+/// Bytes of all segments, to say how far it is; what cannot be looked at counts as none.
+fn journal_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir.join("journal")) else {
+        return 0;
     };
-    line(out, &end)?;
-    out.flush().map_err(UpkeepError::Output)?;
-    Ok(count)
+    let sizes = entries.filter_map(|entry| entry.ok()?.metadata().ok());
+    sizes.fold(0, |sum, found| sum.saturating_add(found.len()))
+}
+
+/// The part of `whole` that `part` is of `of`.
+fn share(whole: u64, part: u64, of: u64) -> u64 {
+    let product = u128::from(whole).saturating_mul(part.into());
+    let share = product.checked_div(of.into()).unwrap_or(0);
+    u64::try_from(share).unwrap_or(u64::MAX)
 }
 
 /// Whose journal it is, as that says itself: the identity may be given elsewhere.
@@ -145,11 +191,4 @@ fn message(
 
 fn read_failed(error: skychat_store::ReadError) -> UpkeepError {
     UpkeepError::Read(ReadError::Store(Arc::new(error)))
-}
-
-fn line(out: &mut dyn Write, document: &impl Serialize) -> Result<(), UpkeepError> {
-    let mut text = serde_json::to_vec(document)
-        .map_err(|error| UpkeepError::Output(std::io::Error::other(error)))?;
-    text.push(b'\n');
-    out.write_all(&text).map_err(UpkeepError::Output)
 }

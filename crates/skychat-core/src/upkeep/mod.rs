@@ -1,10 +1,10 @@
 //! A data directory that is not in use: looked at, mended, written out.
 //!
 //! [`check`] reads all of it and alters nothing. [`rebuild`] makes the index again and, if that is
-//! asked for, a new store from what damage has left. [`export`] writes out what was said,
-//! [`back_up`] all that is needed to go on elsewhere, which [`restore`] makes a directory of. All of
-//! it blocks, and takes as long as reading the journal does; each holds the lock of the directory
-//! meanwhile.
+//! asked for, a new store from what damage has left. [`export`] writes out what was said, which
+//! [`import`] takes back, [`back_up`] all that is needed to go on elsewhere, which [`restore`] makes
+//! a directory of. All of it blocks, and takes as long as reading the journal does; each holds the
+//! lock of the directory meanwhile.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -17,11 +17,15 @@
 //! # Ok::<(), upkeep::UpkeepError>(())
 //! ```
 
+mod archive;
 mod backup;
 mod check;
+mod draft;
 mod export;
+mod import;
 mod rebuild;
 pub(crate) mod swap;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,9 +36,11 @@ use skychat_store::OpenError;
 use crate::datadir::{self, PrivateFileError, SecretFileError};
 use crate::journal::open_code;
 
+pub use archive::{ArchiveFileError, ArchiveRead, MAX_ARCHIVE_LINE, read_archive};
 pub use backup::{Restored, back_up, restore};
 pub use check::{Checked, FileState, check};
-pub use export::export;
+pub use export::{Exported, export};
+pub use import::{Imported, import};
 pub use rebuild::{Rebuilt, rebuild};
 pub use skychat_seal::{BackupCost, BackupError};
 pub use skychat_store::{CheckReport, IndexState, Loss, Progress, Warning};
@@ -92,17 +98,54 @@ pub enum UpkeepError {
         /// The directory.
         dir: PathBuf,
     },
+    /// A history is imported only where there is none.
+    #[error(
+        "{} holds {} already, and histories are not merged; nothing was altered. With --replace the \
+         archive takes its place, and what is there is put aside",
+        dir.display(), held(*messages)
+    )]
+    Occupied {
+        /// The directory.
+        dir: PathBuf,
+        /// How many messages can be read there; `None`: it cannot be read.
+        messages: Option<u64>,
+    },
+    /// There is nobody whose archive it could be.
+    #[error(
+        "{} is not there, and no identity is given otherwise: an archive is imported by the identity \
+         that exported it; put its key file there, or give it as to the daemon, before the command: \
+         `skychatd -c FILE store import`", path.display()
+    )]
+    NoIdentity {
+        /// Where the key file would be.
+        path: PathBuf,
+    },
     /// A backup cannot be opened, or made.
     #[error(transparent)]
     Backup(BackupError),
     /// What is in a backup is not what was written.
     #[error("the backup is damaged")]
     Archive(#[source] skychat_store::ArchiveError),
+    /// A file is no archive, or not what its owner wrote.
+    #[error("the archive was not taken in")]
+    ArchiveFile(#[source] ArchiveFileError),
+    /// A file says what somebody else did not sign.
+    #[error("{what}: not what the author signed, whoever wrote the file")]
+    Forged {
+        /// What of it.
+        what: String,
+        /// Which rule is broken.
+        #[source]
+        source: skychat_feed::Violation,
+    },
+    /// A file says what no history does.
+    #[error("the history in the file contradicts itself")]
+    Contradiction(#[source] skychat_store::WriteError),
     /// What was to be written elsewhere was not taken.
     #[error("writing the output")]
     Output(#[source] io::Error),
     /// What was to be read from elsewhere was not given.
-    #[error("reading the backup")]
+    #[error("reading the file")]
     Input(#[source] io::Error),
     /// The system refused.
     #[error("could not {action} {}", path.display())]
@@ -117,6 +160,13 @@ pub enum UpkeepError {
     },
 }
 
+fn held(messages: Option<u64>) -> String {
+    match messages {
+        Some(messages) => format!("a store with {messages} messages"),
+        None => "a store that cannot be read".to_owned(),
+    }
+}
+
 fn first(report: &CheckReport) -> String {
     report
         .losses
@@ -128,7 +178,9 @@ impl UpkeepError {
     /// The word, HTTP status and exit code of this error.
     pub fn code(&self) -> Code {
         match self {
-            UpkeepError::NoDirectory { .. } | UpkeepError::Nothing { .. } => Code::BadConfig,
+            UpkeepError::NoDirectory { .. }
+            | UpkeepError::Nothing { .. }
+            | UpkeepError::NoIdentity { .. } => Code::BadConfig,
             UpkeepError::DataDir(error) => error.code(),
             UpkeepError::StoreKey(error) => error.code(),
             UpkeepError::Identity(error) => error.code(),
@@ -137,9 +189,15 @@ impl UpkeepError {
             UpkeepError::Write(skychat_store::WriteError::Full(_)) => Code::StoreFull,
             UpkeepError::Write(_) => Code::StoreFailed,
             UpkeepError::Read(error) => error.code(),
-            UpkeepError::Used { .. } => Code::StoreOwner,
+            UpkeepError::Used { .. }
+            | UpkeepError::Occupied { .. }
+            | UpkeepError::ArchiveFile(ArchiveFileError::Owner { .. }) => Code::StoreOwner,
             UpkeepError::Backup(BackupError::WrongPassphrase) => Code::WrongPassphrase,
-            UpkeepError::Backup(_) | UpkeepError::Archive(_) => Code::BackupDamaged,
+            UpkeepError::Backup(_)
+            | UpkeepError::Archive(_)
+            | UpkeepError::ArchiveFile(_)
+            | UpkeepError::Forged { .. }
+            | UpkeepError::Contradiction(_) => Code::BackupDamaged,
             UpkeepError::Output(source) if crate::journal::is_full(source) => Code::StoreFull,
             UpkeepError::Output(_) | UpkeepError::Input(_) => Code::StoreFailed,
             UpkeepError::Io { source, .. } if crate::journal::is_full(source) => Code::StoreFull,
@@ -160,6 +218,12 @@ impl UpkeepError {
 impl From<OpenError> for UpkeepError {
     fn from(error: OpenError) -> Self {
         UpkeepError::Store(error)
+    }
+}
+
+impl From<ArchiveFileError> for UpkeepError {
+    fn from(error: ArchiveFileError) -> Self {
+        UpkeepError::ArchiveFile(error)
     }
 }
 

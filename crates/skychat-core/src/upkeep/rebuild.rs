@@ -8,12 +8,12 @@ use skychat_identity::{PublicKey, SecretKey, keyfile};
 use skychat_proto::ids::Incarnation;
 use skychat_seal::StoreKey;
 use skychat_store::{
-    CheckOptions, CheckReport, FileDisk, OpenOptions, Progress, Rewriter, Store,
-    spawn_indexed_writer,
+    CheckOptions, CheckReport, FileDisk, OpenOptions, Progress, Store, spawn_indexed_writer,
 };
 
-use super::check::refusal;
-use super::{INDEX, UpkeepError, open_dir, optional, random, swap};
+use super::draft::Draft;
+use super::swap::{self, Aside};
+use super::{INDEX, UpkeepError, open_dir, optional, random};
 use crate::datadir::{
     DataDir, IDENTITY_KEY, IdentityError, SecretFileError, keys::KEY_FILE_LIMIT, read_private,
 };
@@ -81,22 +81,13 @@ pub fn rebuild(
         let path = dir.join(IDENTITY_KEY);
         UpkeepError::Identity(IdentityError::KeyFileLost { path })
     })?;
-    let draft = swap::draft(dir)?;
-    let life = Incarnation::from_bytes(random()?);
-    let new = OpenOptions::new(owner, key()?, life, random()?);
-    let mut rewriter = Rewriter::create(FileDisk::new(&draft), new)?;
+    let mut draft = Draft::begin(&held, owner, false)?;
     let report = skychat_store::gather::<UpkeepError>(&disk, options, progress, &mut |group| {
-        Ok(rewriter.write(group)?)
+        draft.write(group)
     })?;
-    rewriter
-        .finish()
-        .map_err(UpkeepError::io("sync", draft.as_path()))?;
-    if let Some(error) = refusal(&draft, owner, key()?)? {
-        return Err(error.into());
-    }
     Ok(Rebuilt {
         report: Some(report),
-        kept: swap::commit(dir)?,
+        kept: draft.finish(Aside::Damaged)?,
     })
 }
 
@@ -121,7 +112,8 @@ pub(super) fn identity(held: &DataDir) -> Result<SecretKey, UpkeepError> {
     })
 }
 
-fn identity_if_there(held: &DataDir) -> Result<Option<SecretKey>, UpkeepError> {
+/// The identity of the directory, if it is in it.
+pub(super) fn identity_if_there(held: &DataDir) -> Result<Option<SecretKey>, UpkeepError> {
     let path = held.path().join(IDENTITY_KEY);
     let file = optional(read_private(&path, KEY_FILE_LIMIT));
     let Some(file) = file.map_err(|error| UpkeepError::Identity(error.into()))? else {

@@ -1,4 +1,4 @@
-//! Putting a new store in the place of a damaged one, whatever interrupts it.
+//! Putting a new store in the place of another one, whatever interrupts it.
 //!
 //! The new store is written to `rebuild.new/`. When it is whole and on disk that becomes
 //! `rebuild/`, and from then on it is the one that counts: nothing starts before it was moved to
@@ -10,7 +10,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::{INDEX, UpkeepError};
-use crate::datadir::{DIR_MODE, IDENTITY_KEY};
+use crate::datadir::{DIR_MODE, IDENTITY_KEY, STORE_KEY};
 
 /// The new store, while it is written.
 const DRAFT: &str = "rebuild.new";
@@ -18,12 +18,30 @@ const DRAFT: &str = "rebuild.new";
 const READY: &str = "rebuild";
 /// In it: the name of the directory for the old files.
 const KEPT_AS: &str = "kept-as";
-/// What is moved, besides checkpoints: the parts of a store, and last the identity that a backup
-/// brings.
-const PARTS: [&str; 3] = ["journal", "HEAD", IDENTITY_KEY];
+/// What is moved, besides checkpoints: the parts of a store, the key that an archive's is under, and
+/// last the identity that a backup brings.
+const PARTS: [&str; 4] = ["journal", "HEAD", STORE_KEY, IDENTITY_KEY];
 const CHECKPOINT: &str = "checkpoint-";
 /// Directories of old files there can be.
 const MAX_KEPT: u32 = 10_000;
+
+/// Why old files are put aside: what the directory for them is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// They are damaged.
+    Damaged,
+    /// An archive takes their place.
+    Replaced,
+}
+
+impl Aside {
+    const fn word(self) -> &'static str {
+        match self {
+            Aside::Damaged => "damaged",
+            Aside::Replaced => "replaced",
+        }
+    }
+}
 
 /// Whether a new store waits to be moved to its place.
 pub(crate) fn is_pending(dir: &Path) -> bool {
@@ -45,9 +63,9 @@ pub(super) fn draft(dir: &Path) -> Result<PathBuf, UpkeepError> {
 
 /// The new store is whole and synced: it counts from here on. Gives where the old files are, if
 /// there were any.
-pub(super) fn commit(dir: &Path) -> Result<Option<PathBuf>, UpkeepError> {
+pub(super) fn commit(dir: &Path, aside: Aside) -> Result<Option<PathBuf>, UpkeepError> {
     let draft = dir.join(DRAFT);
-    let name = free_name(dir)?;
+    let name = free_name(dir, aside)?;
     let note = draft.join(KEPT_AS);
     fs::write(&note, &name)
         .and_then(|()| File::open(&note)?.sync_all())
@@ -114,9 +132,9 @@ fn checkpoints(dir: &Path) -> Result<Vec<String>, UpkeepError> {
     Ok(names)
 }
 
-fn free_name(dir: &Path) -> Result<String, UpkeepError> {
+fn free_name(dir: &Path, aside: Aside) -> Result<String, UpkeepError> {
     (1..=MAX_KEPT)
-        .map(|number| format!("damaged-{number}"))
+        .map(|number| format!("{}-{number}", aside.word()))
         .find(|name| !dir.join(name).exists())
         .ok_or_else(|| {
             UpkeepError::io("find a free name in", dir)(io::ErrorKind::AlreadyExists.into())
@@ -138,4 +156,51 @@ fn sync(dir: &Path) -> Result<(), UpkeepError> {
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(UpkeepError::io("sync", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An import that stops after any of its moves is finished by the next look, with nothing lost.
+    #[test]
+    fn a_move_that_was_interrupted_anywhere_is_finished() {
+        let parts = ["journal", "HEAD", STORE_KEY];
+        let moves = ["checkpoint-7"].into_iter().map(|part| (part, true)).chain(
+            parts
+                .into_iter()
+                .flat_map(|part| [(part, true), (part, false)]),
+        );
+        let moves: Vec<(&str, bool)> = moves.collect();
+        for done in 0..=moves.len() {
+            let home = tempfile::tempdir().unwrap();
+            let dir = home.path();
+            let (ready, kept) = (dir.join(READY), dir.join("replaced-1"));
+            fs::create_dir(&ready).unwrap();
+            fs::write(ready.join(KEPT_AS), "replaced-1").unwrap();
+            for part in parts {
+                fs::write(dir.join(part), format!("old {part}")).unwrap();
+                fs::write(ready.join(part), format!("new {part}")).unwrap();
+            }
+            fs::write(dir.join("checkpoint-7"), "old checkpoint-7").unwrap();
+            fs::create_dir(dir.join(INDEX)).unwrap();
+            for (part, old) in &moves[..done] {
+                if *old {
+                    fs::create_dir_all(&kept).unwrap();
+                    fs::rename(dir.join(part), kept.join(part)).unwrap();
+                } else {
+                    fs::rename(ready.join(part), dir.join(part)).unwrap();
+                }
+            }
+            assert!(is_pending(dir));
+            assert_eq!(finish(dir).unwrap(), Some(kept.clone()));
+            assert!(!is_pending(dir) && !dir.join(INDEX).exists());
+            let read = |path: PathBuf| fs::read_to_string(path).unwrap();
+            for part in parts {
+                assert_eq!(read(dir.join(part)), format!("new {part}"), "{done}");
+                assert_eq!(read(kept.join(part)), format!("old {part}"), "{done}");
+            }
+            assert_eq!(read(kept.join("checkpoint-7")), "old checkpoint-7");
+        }
+    }
 }
