@@ -17,6 +17,7 @@ mod pool;
 mod reader;
 mod shared;
 mod socket;
+mod ticks;
 mod wire;
 mod writer;
 
