@@ -107,10 +107,7 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
     }
     let of = |pick: fn(&(f64, f64, f64, f64)) -> f64| median(quiet.iter().map(pick).collect());
     report.section(
-        format!(
-            "ping-pong while another process connects {:.0} times a second with garbage",
-            median(floods)
-        ),
+        "ping-pong while another process connects and sends garbage, as fast as it can",
         "the same link left alone; each run, then their median",
     );
     let row = Row::shown(
@@ -124,4 +121,6 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
     let row = Row::shown("flood/p99", "99th percentile of a trip", of(|q| q.3), "us");
     let aside = format!("{:.1} left alone", of(|q| q.1));
     report.row(row.aside(aside).at_most(median(late), 2.50));
+    let what = "connections that the other process makes";
+    report.row(Row::shown("flood/connections", what, median(floods), "/s"));
 }

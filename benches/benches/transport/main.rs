@@ -25,6 +25,7 @@ mod aead;
 mod flood;
 mod frames;
 mod idle;
+mod many;
 mod net;
 mod part;
 mod ping;
@@ -38,12 +39,13 @@ use skychat_benches::{Asked, Report};
 /// A part of the table.
 type Part = fn(&mut Report, Amount);
 
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("raw", raw::compare),
     ("memory", frames::compare),
     ("bulk", net::bulk),
     ("small", net::small),
     ("ping", ping::compare),
+    ("many", many::compare),
     ("flood", flood::compare),
     ("handshake", shake::compare),
     ("idle", idle::compare),

@@ -1,11 +1,13 @@
 //! Links over TCP: dialling, listening, and the two tasks of each link.
 
+mod arrivals;
 mod config;
 mod counters;
 mod dial;
 mod door;
 mod end;
 mod greet;
+mod greeter;
 mod guest;
 mod link;
 mod links;
@@ -15,8 +17,8 @@ mod pool;
 mod reader;
 mod shared;
 mod socket;
+mod ticks;
 mod wire;
-mod worker;
 mod writer;
 
 pub use config::{Admission, Anyone, Factory, LinkConfig, Nobody, Service, Timing};

@@ -118,7 +118,7 @@ async fn idle() {
         held.push((link, other));
         if before.is_none() {
             // The first one filled the pool, and is quiet now.
-            tokio::time::sleep(ms(200)).await;
+            tokio::time::sleep(ms(500)).await;
             before = Some(Region::new(ALLOCATOR));
         }
     }

@@ -128,4 +128,26 @@ fn the_work() {
         }
         other => panic!("no work of the name {other}"),
     }
+    drop(runtime);
+    wait_for_greeters();
+}
+
+/// The counter goes before the process does, and a thread that then gives back what was counted
+/// ends in the middle of it.
+fn wait_for_greeters() {
+    let is_there = || {
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+        let mut names = tasks.filter_map(|task| {
+            let name = task.ok()?.path().join("comm");
+            std::fs::read_to_string(name).ok()
+        });
+        names.any(|name| name.trim() == "skychat-greeter")
+    };
+    for _ in 0..10_000 {
+        if !is_there() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    panic!("a listener is gone, and its thread is not");
 }

@@ -73,7 +73,7 @@ pub(crate) const TABLE: &[Row] = &[
         kind: Kind::Pure(&[Driver {
             feature: "tcp",
             module: "tcp",
-            brings: &["tokio", "tokio-util", "socket2", "getrandom"],
+            brings: &["tokio", "tokio-util", "socket2", "getrandom", "rustix"],
         }]),
     },
     Row {

@@ -113,8 +113,10 @@ pub struct Timing {
     pub connect: Duration,
     /// From the connection to the peer's hello: 5 s.
     pub handshake: Duration,
-    /// Without a byte received: ask whether the peer is still there. 30 s; on a link that was
-    /// dialled to us a sixteenth more, so that one side asks and not both.
+    /// Without a byte received: ask whether the peer is still there. 30 s; on a link that we
+    /// dialled a sixteenth more, so that one side asks and not both. What a quiet link waits for
+    /// comes at a tick of the node, of which there are 120 in this time: this, `dead_after` and
+    /// `trim_after` may take so much longer, 250 ms.
     pub ping_after: Duration,
     /// Without a byte received: the link is dead. 90 s.
     pub dead_after: Duration,

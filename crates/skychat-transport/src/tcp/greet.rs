@@ -43,7 +43,8 @@ pub(super) enum Proof {
     Ours(Signature),
 }
 
-/// The side that was dialled asks by this part of the time later than the one that dialled.
+/// The side that dialled asks by this part of the time later than the one that was dialled, which
+/// is more often the one with many links: its questions leave together, at a tick.
 const PING_STAGGER: u32 = 16;
 
 /// What a dialler waits for.
@@ -73,7 +74,8 @@ pub(super) fn open<F: Factory>(
         budget: Arc::clone(&config.budget),
     };
     let mut timing = config.timing;
-    if role == Role::Responder {
+    let ticks = config.links.ticks(timing.ping_after);
+    if role == Role::Initiator {
         // Both have heard of each other at the same moment: so that one asks, and not both.
         let later = timing.ping_after / PING_STAGGER;
         timing.ping_after = timing.ping_after.saturating_add(later);
@@ -117,6 +119,7 @@ pub(super) fn open<F: Factory>(
             ended: false,
         },
         timing,
+        ticks,
         buffers: Arc::clone(&config.buffers),
         hello_by: opened.hello_by,
     };

@@ -10,6 +10,7 @@ use skychat_proto::link::Goodbye;
 use tokio::time::Instant;
 
 use super::Link;
+use super::ticks::Ticks;
 use crate::registry::{Contender, NotTaken, Registry};
 
 /// Links that a node holds at most, unless it says otherwise.
@@ -76,6 +77,11 @@ impl Links {
         for link in self.all() {
             link.close(goodbye);
         }
+    }
+
+    /// When the links of this node that ask after `ping_after` are looked after.
+    pub(super) fn ticks(&self, ping_after: Duration) -> Ticks {
+        Ticks::new(self.0.start, ping_after)
     }
 
     pub(super) fn next_id(&self) -> LinkId {

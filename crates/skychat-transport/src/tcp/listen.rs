@@ -1,8 +1,8 @@
 //! Listening for links.
 //!
 //! What comes in unasked is kept away from the links that are there: connections are accepted at a
-//! bounded rate, few may wait for their handshake, the work of it is done on a thread of its own,
-//! and all of it ends by a deadline. Whoever fails, whyever, finds the connection closed.
+//! bounded rate, few may wait for their handshake, all that is done for them is done on a thread of
+//! their own, and it ends by a deadline. Whoever fails, whyever, finds the connection closed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::arrivals::{self, Arrival};
 use super::door::{Counters, Door, ListenerStats, Place};
+use super::greeter::Greeter;
 use super::guest::Guest;
 use super::pace::Pace;
-use super::worker::Worker;
 use super::{Factory, LinkConfig, socket};
 use crate::lobby::{LobbyLimits, Network};
 
@@ -88,25 +90,39 @@ impl Listener {
         factory: Arc<F>,
         limits: ListenerLimits,
     ) -> Result<Self, BindError> {
-        let bound = listener(addr, limits.backlog);
+        let greeter = Greeter::new().map_err(BindError::Thread)?;
+        let bound = {
+            let _entered = greeter.enter();
+            listener(addr, limits.backlog)
+        };
         let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (addr, listener) = bound.map_err(|source| BindError::Bind { addr, source })?;
-        let worker = Worker::start().map_err(BindError::Thread)?;
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let door = Arc::new(Door::new(limits.lobby));
+        let config = Arc::new(config.clone());
+        let (sender, receiver) = mpsc::channel(arrivals::UNDER_WAY);
+        let receiving = arrivals::receive(Arc::clone(&config), factory, receiver);
+        config.tracker.spawn(receiving);
         let accepting = Accepting {
             listener,
             limits,
-            config: config.clone(),
-            factory,
-            worker,
+            config: Arc::clone(&config),
+            arrivals: sender,
+            guests: TaskTracker::new(),
             door: Arc::clone(&door),
         };
         let (stopped, end) = (stop.clone(), ended.clone().drop_guard());
-        config.tracker.spawn(async move {
-            let _end = end;
-            stopped.run_until_cancelled(accepting.run()).await;
-        });
+        let work = async move {
+            let guests = accepting.guests.clone();
+            {
+                let _end = end;
+                stopped.run_until_cancelled(accepting.run()).await;
+            }
+            guests.close();
+            guests.wait().await;
+        };
+        let work = config.tracker.track_future(work);
+        greeter.start(work).map_err(BindError::Thread)?;
         Ok(Listener {
             addr,
             stop,
@@ -168,16 +184,17 @@ fn listener(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.listen(backlog)
 }
 
-struct Accepting<F> {
+struct Accepting {
     listener: TcpListener,
     limits: ListenerLimits,
-    config: LinkConfig,
-    factory: Arc<F>,
-    worker: Worker,
+    config: Arc<LinkConfig>,
+    arrivals: mpsc::Sender<Arrival>,
+    /// Those in their handshake, who may finish it when nobody is accepted any more.
+    guests: TaskTracker,
     door: Arc<Door>,
 }
 
-impl<F: Factory> Accepting<F> {
+impl Accepting {
     async fn run(self) {
         let mut pace = Pace::new(&self.limits, Instant::now());
         let mut warned: Option<Instant> = None;
@@ -220,15 +237,17 @@ impl<F: Factory> Accepting<F> {
         let (place, is_placed) = oneshot::channel();
         let guest = Guest {
             id: self.config.links.next_id(),
-            config: self.config.clone(),
-            factory: Arc::clone(&self.factory),
-            worker: self.worker.clone(),
+            config: Arc::clone(&self.config),
+            stream,
+            addr,
+            arrivals: self.arrivals.clone(),
         };
-        let task = self.config.tracker.spawn(async move {
+        let task = self.config.tracker.track_future(async move {
             if let Ok(place) = is_placed.await {
-                guest.run(stream, addr, place).await;
+                guest.run(place).await;
             }
         });
+        let task = self.guests.spawn(task);
         let network = Network::of(addr.ip());
         let (id, evicted) = self.door.lobby().enter(network, task.abort_handle());
         if let Some(evicted) = evicted {

@@ -16,6 +16,7 @@ use super::counters::add;
 use super::greet::Upper;
 use super::pool::BufferPool;
 use super::shared::Shared;
+use super::ticks::Ticks;
 use super::{CloseReason, Factory, Service, Timing};
 use crate::{InBuffer, Receiver, Violation};
 
@@ -25,6 +26,7 @@ pub(super) struct Reader<F: Factory> {
     pub(super) receiver: Receiver,
     pub(super) upper: Upper<F>,
     pub(super) timing: Timing,
+    pub(super) ticks: Ticks,
     pub(super) buffers: Arc<BufferPool>,
     /// Until when the hello has to be there.
     pub(super) hello_by: Instant,
@@ -60,7 +62,7 @@ impl<F: Factory> Reader<F> {
 
     async fn read(&mut self) -> CloseReason {
         let mut state = Watch::new(Instant::now());
-        let sleep = sleep_until(state.next(&self.timing, self.hello_by()));
+        let sleep = sleep_until(self.next(&state));
         let mut sleep = pin!(sleep);
         loop {
             consume_budget().await;
@@ -137,7 +139,7 @@ impl<F: Factory> Reader<F> {
             state.heard.saturating_duration_since(state.set) >= self.timing.ping_after / 2;
         if to_trim || unfinished || put_off {
             state.trimmed &= !to_trim;
-            let at = state.next(&self.timing, self.hello_by());
+            let at = self.next(state);
             if put_off || at < sleep.deadline() {
                 state.set = state.heard;
                 sleep.reset(at);
@@ -172,13 +174,14 @@ impl<F: Factory> Reader<F> {
                     }
                     () = sleep.as_mut() => {
                         Upper::<F>::ping(&self.shared, &mut self.upper.ping);
-                        sleep.as_mut().reset(Instant::now() + self.timing.ping_after);
+                        let again = Instant::now() + self.timing.ping_after;
+                        sleep.as_mut().reset(self.ticks.not_before(again));
                     }
                 }
             }
         }
         state.heard = Instant::now();
-        sleep.reset(state.next(&self.timing, self.hello_by()));
+        sleep.reset(self.next(state));
         Ok(())
     }
 
@@ -190,8 +193,7 @@ impl<F: Factory> Reader<F> {
         if self.hello_by().is_some_and(|by| by <= now) {
             return Err(CloseReason::NoHello);
         }
-        let since = state.record_since;
-        if since.is_some_and(|since| since + self.timing.record <= now) {
+        if state.record_by(&self.timing).is_some_and(|by| by <= now) {
             return Err(SLOW.into());
         }
         if quiet >= self.timing.dead_after {
@@ -210,8 +212,16 @@ impl<F: Factory> Reader<F> {
             state.pinged = Some(now);
             Upper::<F>::ping(&self.shared, &mut self.upper.ping);
         }
-        sleep.reset(state.next(&self.timing, self.hello_by()));
+        sleep.reset(self.next(state));
         Ok(())
+    }
+
+    /// When to look next. What a quiet link waits for comes at a tick; what has to be there by a
+    /// time is looked at then.
+    fn next(&self, state: &Watch) -> Instant {
+        let exact = [self.hello_by(), state.record_by(&self.timing)];
+        let quiet = self.ticks.not_before(state.quiet_until(&self.timing));
+        exact.into_iter().flatten().fold(quiet, Instant::min)
     }
 }
 
@@ -251,19 +261,18 @@ impl Watch {
         last + timing.ping_after
     }
 
-    /// When to look next.
-    fn next(&self, timing: &Timing, hello_by: Option<Instant>) -> Instant {
-        let mut next = self.ping_at(timing).min(self.heard + timing.dead_after);
-        if let Some(by) = hello_by {
-            next = next.min(by);
+    /// Until when nothing is to be done for a peer that is quiet.
+    fn quiet_until(&self, timing: &Timing) -> Instant {
+        let until = self.ping_at(timing).min(self.heard + timing.dead_after);
+        if self.trimmed {
+            return until;
         }
-        if let Some(since) = self.record_since {
-            next = next.min(since + timing.record);
-        }
-        if !self.trimmed {
-            next = next.min(self.heard + timing.trim_after);
-        }
-        next
+        until.min(self.heard + timing.trim_after)
+    }
+
+    /// By when the record that has begun has to be whole.
+    fn record_by(&self, timing: &Timing) -> Option<Instant> {
+        self.record_since.map(|since| since + timing.record)
     }
 }
 
