@@ -35,6 +35,10 @@ pub const MAX_GROUP_RECORDS: usize = u16::MAX as usize - OWN_RECORDS;
 /// Records that the store may add to a group.
 const OWN_RECORDS: usize = 16;
 
+/// Bytes of the buffer that is kept from one group to the next, at most: memory that was used is
+/// there, while new memory comes page by page.
+const KEPT_BUFFER: usize = 1024 * 1024;
+
 /// Small segments are whole blocks of this size.
 const BLOCK: u64 = 4096;
 
@@ -114,6 +118,8 @@ pub struct StoreWriter {
     /// A group that found no room.
     pub(crate) waiting: Option<(Stage, Vec<Receipt>)>,
     pub(crate) ballast: Ballast,
+    /// What the last group was put together in.
+    pub(crate) buffer: Vec<u8>,
 }
 
 /// What a commit gives.
@@ -187,11 +193,14 @@ impl StoreWriter {
     fn enter(&mut self, stage: Stage, at: At) -> Vec<StoredEvent> {
         self.counts = stage.counts();
         let shared = Arc::clone(&self.shared);
-        let events = {
+        let (events, buffer) = {
             let mut index = shared.write();
             index.bytes = index.bytes.saturating_add(stage.len() as u64);
             stage.enter(&mut index, at.segment, at.generation, at.offset)
         };
+        if buffer.capacity() <= KEPT_BUFFER {
+            self.buffer = buffer;
+        }
         self.write_head();
         events
     }
@@ -219,7 +228,8 @@ impl StoreWriter {
         if records >= MAX_GROUP_RECORDS || bytes > MAX_GROUP_BYTES {
             return Err(WriteError::TooLarge { records, bytes });
         }
-        let mut stage = Stage::new(self.counts, bytes.saturating_add(128));
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut stage = Stage::new(self.counts, records, bytes.saturating_add(128), buffer);
         let mut receipts = Vec::with_capacity(batches.len());
         let index = self.shared.read();
         let name = self.shared.checkpoints.written();
