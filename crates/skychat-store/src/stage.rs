@@ -67,8 +67,9 @@ pub(crate) struct Stage {
     bytes: Vec<u8>,
     counts: Counts,
     records: Vec<Staged>,
-    /// The headers of each range of this group, by its record.
+    /// The headers of each range of this group, by its record, if there are contents in it.
     ranges: BTreeMap<usize, Vec<(Header, EntryId)>>,
+    has_contents: bool,
     tips: BTreeMap<FeedId, Tip>,
 }
 
@@ -94,8 +95,14 @@ impl Stage {
             counts,
             records: Vec::with_capacity(records),
             ranges: BTreeMap::new(),
+            has_contents: false,
             tips: BTreeMap::new(),
         }
+    }
+
+    /// There will be contents of entries: the headers of ranges are kept for them.
+    pub(crate) fn expect_contents(&mut self) {
+        self.has_contents = true;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -275,11 +282,16 @@ impl Stage {
                 if range.start() != tip.head || range.first_prev() != tip.hash {
                     return Err(Refused::Range);
                 }
-                let headers: Vec<_> = range.headers().collect();
-                let hash = headers.last().map_or(EntryId::ZERO, |(_, id)| *id);
+                let hash = if self.has_contents {
+                    let headers: Vec<_> = range.headers().collect();
+                    let last = headers.last().map_or(EntryId::ZERO, |(_, id)| *id);
+                    self.ranges.insert(self.records.len(), headers);
+                    last
+                } else {
+                    range.tip()
+                };
                 let end = range.end();
                 self.tips.insert(feed, Tip { head: end, hash });
-                self.ranges.insert(self.records.len(), headers);
                 let fact = Fact::Range {
                     feed,
                     end,
