@@ -388,9 +388,13 @@ impl RecordHead {
             &self.body_hash,
             &self.body_sum.to_be_bytes(),
         ];
-        let bytes = fields.into_iter().flatten();
-        for (to, from) in out.iter_mut().zip(bytes) {
-            *to = *from;
+        let mut rest = out.as_mut_slice();
+        for field in fields {
+            let Some((place, behind)) = rest.split_at_mut_checked(field.len()) else {
+                break;
+            };
+            place.copy_from_slice(field);
+            rest = behind;
         }
         out
     }

@@ -184,6 +184,7 @@ fn open(
         stale: Vec::new(),
         waiting: None,
         ballast: Ballast::default(),
+        buffer: Vec::new(),
     };
     writer.settle(fresh)?;
     if let Some(state) = due {

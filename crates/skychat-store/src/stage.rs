@@ -67,8 +67,9 @@ pub(crate) struct Stage {
     bytes: Vec<u8>,
     counts: Counts,
     records: Vec<Staged>,
-    /// The headers of each range of this group, by its record.
+    /// The headers of each range of this group, by its record, if there are contents in it.
     ranges: BTreeMap<usize, Vec<(Header, EntryId)>>,
+    has_contents: bool,
     tips: BTreeMap<FeedId, Tip>,
 }
 
@@ -83,17 +84,25 @@ impl std::fmt::Debug for Stage {
 }
 
 impl Stage {
-    /// Empty, to stand behind what `counts` says.
-    pub(crate) fn new(counts: Counts, capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity.saturating_add(GROUP_LEN));
-        bytes.resize(GROUP_LEN, 0);
+    /// Empty, to stand behind what `counts` says, with room for so many records and bytes. It is
+    /// put together in `buffer`, whatever is in it.
+    pub(crate) fn new(counts: Counts, records: usize, bytes: usize, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.reserve(bytes.saturating_add(GROUP_LEN));
+        buffer.resize(GROUP_LEN, 0);
         Stage {
-            bytes,
+            bytes: buffer,
             counts,
-            records: Vec::new(),
+            records: Vec::with_capacity(records),
             ranges: BTreeMap::new(),
+            has_contents: false,
             tips: BTreeMap::new(),
         }
+    }
+
+    /// There will be contents of entries: the headers of ranges are kept for them.
+    pub(crate) fn expect_contents(&mut self) {
+        self.has_contents = true;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -273,11 +282,16 @@ impl Stage {
                 if range.start() != tip.head || range.first_prev() != tip.hash {
                     return Err(Refused::Range);
                 }
-                let headers: Vec<_> = range.headers().collect();
-                let hash = headers.last().map_or(EntryId::ZERO, |(_, id)| *id);
+                let hash = if self.has_contents {
+                    let headers: Vec<_> = range.headers().collect();
+                    let last = headers.last().map_or(EntryId::ZERO, |(_, id)| *id);
+                    self.ranges.insert(self.records.len(), headers);
+                    last
+                } else {
+                    range.tip()
+                };
                 let end = range.end();
                 self.tips.insert(feed, Tip { head: end, hash });
-                self.ranges.insert(self.records.len(), headers);
                 let fact = Fact::Range {
                     feed,
                     end,
@@ -459,17 +473,18 @@ impl Stage {
         &self.bytes
     }
 
-    /// Enters what is on disk now; gives its events.
+    /// Enters what is on disk now; gives its events, and the buffer for another one.
     pub(crate) fn enter(
         self,
         index: &mut Index,
         segment: u32,
         generation: u32,
         offset: u64,
-    ) -> Vec<StoredEvent> {
+    ) -> (Vec<StoredEvent>, Vec<u8>) {
         let counts = self.counts();
         let group_end = offset.saturating_add(self.bytes.len() as u64);
-        let mut events = Vec::new();
+        let told = self.records.iter().filter(|staged| staged.event != 0);
+        let mut events = Vec::with_capacity(told.count());
         for (number, staged) in self.records.into_iter().enumerate() {
             let record = RecordId {
                 group: counts.groups,
@@ -493,7 +508,7 @@ impl Stage {
         }
         index.groups = counts.groups;
         index.records = counts.records;
-        events
+        (events, self.bytes)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chacha20::ChaCha20Rng;
 use skychat_proto::ids::{EventSeq, Incarnation};
-use skychat_proto::record::Batch;
+use skychat_proto::record::{Batch, ContentOf, Record};
 use tracing::warn;
 
 use crate::ahead::{SegmentFiller, write_zeros};
@@ -34,6 +34,10 @@ pub const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
 pub const MAX_GROUP_RECORDS: usize = u16::MAX as usize - OWN_RECORDS;
 /// Records that the store may add to a group.
 const OWN_RECORDS: usize = 16;
+
+/// Bytes of the buffer that is kept from one group to the next, at most: memory that was used is
+/// there, while new memory comes page by page.
+const KEPT_BUFFER: usize = 1024 * 1024;
 
 /// Small segments are whole blocks of this size.
 const BLOCK: u64 = 4096;
@@ -114,6 +118,8 @@ pub struct StoreWriter {
     /// A group that found no room.
     pub(crate) waiting: Option<(Stage, Vec<Receipt>)>,
     pub(crate) ballast: Ballast,
+    /// What the last group was put together in.
+    pub(crate) buffer: Vec<u8>,
 }
 
 /// What a commit gives.
@@ -187,11 +193,14 @@ impl StoreWriter {
     fn enter(&mut self, stage: Stage, at: At) -> Vec<StoredEvent> {
         self.counts = stage.counts();
         let shared = Arc::clone(&self.shared);
-        let events = {
+        let (events, buffer) = {
             let mut index = shared.write();
             index.bytes = index.bytes.saturating_add(stage.len() as u64);
             stage.enter(&mut index, at.segment, at.generation, at.offset)
         };
+        if buffer.capacity() <= KEPT_BUFFER {
+            self.buffer = buffer;
+        }
         self.write_head();
         events
     }
@@ -219,7 +228,11 @@ impl StoreWriter {
         if records >= MAX_GROUP_RECORDS || bytes > MAX_GROUP_BYTES {
             return Err(WriteError::TooLarge { records, bytes });
         }
-        let mut stage = Stage::new(self.counts, bytes.saturating_add(128));
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut stage = Stage::new(self.counts, records, bytes.saturating_add(128), buffer);
+        if batches.iter().any(has_contents) {
+            stage.expect_contents();
+        }
         let mut receipts = Vec::with_capacity(batches.len());
         let index = self.shared.read();
         let name = self.shared.checkpoints.written();
@@ -458,6 +471,20 @@ fn fill(disk: &dyn Disk, path: &str, mut offset: u64, end: u64) -> io::Result<()
         offset = write_zeros(disk, path, offset, end)?;
     }
     Ok(())
+}
+
+/// Whether it says what entries say.
+fn has_contents(batch: &Batch) -> bool {
+    let mut records = batch.records.iter();
+    records.any(|record| {
+        matches!(
+            record,
+            Record::Content {
+                of: ContentOf::Entry { .. },
+                ..
+            }
+        )
+    })
 }
 
 /// How many bytes of a group a batch takes, about.

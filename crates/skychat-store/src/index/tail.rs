@@ -1,5 +1,6 @@
 //! What was written last: which ranges, messages and pages there are.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use skychat_identity::PublicKey;
@@ -34,12 +35,15 @@ pub struct MessageRef {
     pub record: RecordId,
 }
 
-type MessageKey = (PublicKey, SpaceId, MessageId);
-
 #[derive(Clone, Copy, Debug)]
 enum Item {
     Block(FeedId),
-    Message(MessageKey),
+    Message(MessageId, MessageRef),
+}
+
+/// The bytes of an id as a number, which is compared at once.
+fn id_number(message: &MessageId) -> u128 {
+    u128::from_be_bytes(*message.as_bytes())
 }
 
 /// The newest groups, up to a number of items.
@@ -48,10 +52,16 @@ pub(crate) struct Tail {
     most: usize,
     /// By group, in order.
     items: VecDeque<(u64, Item)>,
+    /// How many items were forgotten: the number of the first that is left.
+    forgotten: u64,
     /// The first group of which nothing was forgotten, nor of any behind it.
     from: u64,
     blocks: BTreeMap<FeedId, VecDeque<Block>>,
-    messages: BTreeMap<MessageKey, MessageRef>,
+    /// By their ids: the numbers of their items. An id is random, so nothing but the id is compared;
+    /// whose it is stands in the item.
+    messages: BTreeMap<u128, u64>,
+    /// The same of those whose id was another one's before.
+    others: BTreeMap<(u128, PublicKey, SpaceId), u64>,
     pages: BTreeMap<SpaceId, VecDeque<RecordId>>,
 }
 
@@ -76,9 +86,11 @@ impl Tail {
         Tail {
             most,
             items: VecDeque::new(),
+            forgotten: 0,
             from: 1,
             blocks: BTreeMap::new(),
             messages: BTreeMap::new(),
+            others: BTreeMap::new(),
             pages: BTreeMap::new(),
         }
     }
@@ -95,11 +107,26 @@ impl Tail {
 
     pub(crate) fn add_message(&mut self, message: MessageId, found: MessageRef) {
         let feed = found.feed;
-        let key = (feed.author, feed.space, message);
-        self.messages.entry(key).or_insert(found);
+        let number = self.forgotten.saturating_add(self.items.len() as u64);
+        let id = id_number(&message);
+        // Of several of one author in one space the first counts.
+        let key = (id, feed.author, feed.space);
+        match self.messages.entry(id) {
+            Entry::Vacant(place) => {
+                if !self.others.contains_key(&key) {
+                    place.insert(number);
+                }
+            }
+            Entry::Occupied(first) => {
+                let first = *first.get();
+                if !self.is_of(first, feed.author, feed.space) {
+                    self.others.entry(key).or_insert(number);
+                }
+            }
+        }
         let page = self.pages.entry(feed.space).or_default();
         page.push_back(found.record);
-        self.add(found.record.group, Item::Message(key));
+        self.add(found.record.group, Item::Message(message, found));
     }
 
     fn add(&mut self, group: u64, item: Item) {
@@ -128,6 +155,8 @@ impl Tail {
         let Some((group, item)) = self.items.pop_front() else {
             return;
         };
+        let number = self.forgotten;
+        self.forgotten = number.saturating_add(1);
         self.from = self.from.max(group.saturating_add(1));
         match item {
             Item::Block(feed) => {
@@ -138,18 +167,23 @@ impl Tail {
                     }
                 }
             }
-            Item::Message(key) => {
-                let (_, space, _) = key;
-                let mut record = None;
+            Item::Message(message, found) => {
+                let space = found.feed.space;
                 if let Some(page) = self.pages.get_mut(&space) {
-                    record = page.pop_front();
+                    page.pop_front();
                     if page.is_empty() {
                         self.pages.remove(&space);
                     }
                 }
-                // Another one may have come under the same id.
-                if self.messages.get(&key).map(|found| found.record) == record {
-                    self.messages.remove(&key);
+                // Another one may have come before it under the same id.
+                let id = id_number(&message);
+                if self.messages.get(&id) == Some(&number) {
+                    self.messages.remove(&id);
+                } else {
+                    let key = (id, found.feed.author, space);
+                    if self.others.get(&key) == Some(&number) {
+                        self.others.remove(&key);
+                    }
                 }
             }
         }
@@ -166,8 +200,31 @@ impl Tail {
         covering.copied().collect()
     }
 
-    pub(crate) fn message(&self, key: &MessageKey) -> Option<MessageRef> {
-        self.messages.get(key).copied()
+    /// The message of an author in a space under an id.
+    pub(crate) fn message(
+        &self,
+        author: PublicKey,
+        space: SpaceId,
+        message: MessageId,
+    ) -> Option<MessageRef> {
+        let id = id_number(&message);
+        let first = self.messages.get(&id).copied();
+        let own = first.filter(|first| self.is_of(*first, author, space));
+        let number = own.or_else(|| self.others.get(&(id, author, space)).copied())?;
+        self.message_at(number)
+    }
+
+    fn message_at(&self, number: u64) -> Option<MessageRef> {
+        let at = usize::try_from(number.checked_sub(self.forgotten)?).ok()?;
+        match self.items.get(at) {
+            Some((_, Item::Message(_, found))) => Some(*found),
+            _ => None,
+        }
+    }
+
+    fn is_of(&self, number: u64, author: PublicKey, space: SpaceId) -> bool {
+        let found = self.message_at(number);
+        found.is_some_and(|found| (found.feed.author, found.feed.space) == (author, space))
     }
 
     /// The newest messages of a space before a record, at most `most`, the newest first.
@@ -186,3 +243,6 @@ impl Tail {
         page.range(..end).rev().take(most).copied().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ impl StoreReader {
         let _reading = self.shared.reading();
         let values = {
             let index = self.index();
-            if let Some(found) = index.tail.message(&(author, space, message)) {
+            if let Some(found) = index.tail.message(author, space, message) {
                 return Ok(Some(found));
             }
             self.shared.deep(&index)?

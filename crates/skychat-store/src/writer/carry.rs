@@ -72,12 +72,12 @@ impl StoreWriter {
     fn secret_rows(&mut self) -> io::Result<Vec<Stage>> {
         let index = self.shared.read();
         let mut groups = Vec::new();
-        let mut group = Stage::new(self.counts, 0);
+        let mut group = Stage::new(self.counts, 0, 0, Vec::new());
         let tables = index.rows.iter().filter(|(table, _)| is_secret(**table));
         for (table, rows) in tables {
             for (key, row) in rows {
                 if group.records() >= ROWS || group.len() >= BYTES {
-                    let next = Stage::new(group.counts(), 0);
+                    let next = Stage::new(group.counts(), 0, 0, Vec::new());
                     groups.push(std::mem::replace(&mut group, next));
                 }
                 let (key, value) = (key.clone(), row.value.clone());
