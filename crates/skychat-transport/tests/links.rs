@@ -312,11 +312,13 @@ async fn five_hundred_reconnects_leave_nothing() {
     })
     .await;
     assert_eq!(bob.config.links.len(), 0);
-    assert!(
-        descriptors() <= before,
-        "{before} descriptors, then {}",
-        descriptors()
-    );
+    // Those of other tests in this process come and go; what is left behind stays.
+    within(async {
+        while descriptors() > before {
+            tokio::time::sleep(ms(1)).await;
+        }
+    })
+    .await;
     drop(listener);
     ann.all_done().await;
     bob.all_done().await;
