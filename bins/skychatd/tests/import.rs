@@ -365,9 +365,10 @@ fn an_import_that_is_interrupted_alters_nothing() {
     eventually("it is being written", || {
         home.path("ann/rebuild.new/journal").exists().then_some(())
     });
+    // Not by SIGINT: whoever was started in the background of a shell ignores that.
     let pid = child.id().to_string();
     let killed = std::process::Command::new("kill")
-        .args(["-s", "INT", &pid])
+        .args(["-s", "TERM", &pid])
         .status();
     assert!(killed.unwrap().success());
     let output = finish(child, Duration::from_secs(20));

@@ -15,8 +15,8 @@ use crate::Violation;
 /// Spec: `docs/protocol/feed.md`, RANGE-1 to RANGE-3.
 #[derive(Clone, Debug)]
 pub struct VerifiedRange {
+    /// With its headers at hand.
     raw: RawRange,
-    headers: Vec<(Header, EntryId)>,
 }
 
 impl VerifiedRange {
@@ -26,16 +26,15 @@ impl VerifiedRange {
     /// [`Violation`] by whoever sent it: FEED-1 (a body without its hash, a place that cannot be), FEED-2 (an `open`
     /// entry that is none), FEED-5 (its body is missing), RANGE-3 (the signature).
     pub fn verify(raw: RawRange) -> Result<Self, Violation> {
-        let headers: Vec<(Header, EntryId)> = raw.headers().collect();
-        for ((header, _), (_, body)) in headers.iter().zip(raw.entries()) {
+        let range = VerifiedRange { raw: raw.hashed() };
+        for (header, _, body) in range.entries() {
             check_entry(header, body)?;
         }
-        let (last, _) = headers
-            .last()
-            .ok_or_else(|| Violation::new("RANGE-1", "a range without entries"))?;
-        last.verify(&raw.signature())
+        let last = range.anchor();
+        last.ok_or_else(|| Violation::new("RANGE-1", "a range without entries"))?
+            .verify(&range.raw.signature())
             .map_err(|_| Violation::new("RANGE-3", "the signature of a range does not hold"))?;
-        Ok(VerifiedRange { raw, headers })
+        Ok(range)
     }
 
     /// Signs what we wrote ourselves.
@@ -44,8 +43,7 @@ impl VerifiedRange {
     /// [`BuildError`]: it has no entries.
     pub fn sign(builder: RangeBuilder, author: &SecretKey) -> Result<Self, BuildError> {
         let (raw, _) = builder.sign(author)?;
-        let headers = raw.headers().collect();
-        Ok(VerifiedRange { raw, headers })
+        Ok(VerifiedRange { raw: raw.hashed() })
     }
 
     /// The feed.
@@ -70,28 +68,28 @@ impl VerifiedRange {
 
     /// The id of its last entry.
     pub fn tip(&self) -> EntryId {
-        self.headers.last().map_or(EntryId::ZERO, |(_, id)| *id)
+        self.raw.tip()
     }
 
     /// Its headers with their ids, in order.
     pub fn headers(&self) -> &[(Header, EntryId)] {
-        &self.headers
+        self.raw.hashed_headers().unwrap_or_default()
     }
 
     /// The last header.
     pub fn anchor(&self) -> Option<&Header> {
-        self.headers.last().map(|(header, _)| header)
+        self.headers().last().map(|(header, _)| header)
     }
 
     /// Headers, ids and bodies, in order.
     pub fn entries(&self) -> impl Iterator<Item = (&Header, &EntryId, Option<&[u8]>)> {
-        self.headers
-            .iter()
+        let headers = self.headers().iter();
+        headers
             .zip(self.raw.entries())
             .map(|((header, id), (_, body))| (header, id, body))
     }
 
-    /// The encoding.
+    /// The encoding, with headers and ids at hand ([`RawRange::hashed`]).
     pub const fn raw(&self) -> &RawRange {
         &self.raw
     }

@@ -11,6 +11,7 @@ mod build;
 mod chain;
 mod cut;
 mod error;
+mod known;
 mod raw;
 mod row;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skychat_identity::KeyCache;
-use skychat_proto::entry::{Header, Kind};
+use skychat_proto::entry::Kind;
 use skychat_proto::ids::{EntryId, EventSeq, Incarnation, TableId};
 use skychat_proto::range::RawRange;
 use skychat_proto::record::{ContentOf, Record};
@@ -40,8 +40,8 @@ pub struct KeptRecord {
     pub record: Record,
 }
 
-/// Where the ranges of one group went, with their headers.
-type Ranges = BTreeMap<u16, (usize, Vec<(Header, EntryId)>)>;
+/// Where the ranges of one group went.
+type Ranges = BTreeMap<u16, (usize, RawRange)>;
 
 /// What was said so far, and what of it is still in doubt.
 pub(crate) struct Gatherer<'a> {
@@ -115,8 +115,8 @@ impl<'a> Gatherer<'a> {
             RecordKind::Gone => Ok(None),
             RecordKind::Entry => {
                 let range = self.range(record)?;
-                let headers = range.headers().collect();
-                ranges.insert(record.place.record.index, (kept.records.len(), headers));
+                let went = (kept.records.len(), range.clone());
+                ranges.insert(record.place.record.index, went);
                 Ok(Some(Record::Range { range }))
             }
             RecordKind::Content => self.content(record, kept.records.len(), ranges),
@@ -193,8 +193,10 @@ impl<'a> Gatherer<'a> {
             }),
             _ => range,
         };
-        let hash = range.headers().last().map_or(EntryId::ZERO, |(_, id)| id);
-        self.index.add_range(feed, range.end(), hash, record.place);
+        // Its contents ask for its headers, and whoever writes it anew does.
+        let range = range.hashed();
+        self.index
+            .add_range(feed, range.end(), range.tip(), record.place);
         Ok(range)
     }
 
@@ -211,9 +213,10 @@ impl<'a> Gatherer<'a> {
         let (author, space, message, entry, of) = match meta {
             ContentMeta::Entry { back, row } => {
                 let range = record.place.record.index.checked_sub(back);
-                let (range, headers) = range
+                let (went, range) = range
                     .and_then(|range| ranges.get(&range))
                     .ok_or(Damage::Orphan)?;
+                let headers = range.hashed_headers().unwrap_or_default();
                 let (header, id) = headers.get(usize::from(row)).ok_or(Damage::Record)?;
                 let (feed, seq) = (header.feed, header.seq);
                 untold = match self.ahead {
@@ -224,7 +227,7 @@ impl<'a> Gatherer<'a> {
                     let loss = || loss(record, Damage::Body);
                     self.doubts.content(feed, seq, event, loss);
                 }
-                let back = u16::try_from(at.saturating_sub(*range)).map_err(|_| Damage::Record)?;
+                let back = u16::try_from(at.saturating_sub(*went)).map_err(|_| Damage::Record)?;
                 let of = ContentOf::Entry { back, row, id: *id };
                 (
                     header.feed.author,

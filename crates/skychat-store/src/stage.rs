@@ -6,6 +6,7 @@ use chacha20::ChaCha20Rng;
 use skychat_identity::PublicKey;
 use skychat_proto::entry::Header;
 use skychat_proto::ids::{EntryId, EventSeq, FeedId, MessageId, Position, SpaceId, TableId};
+use skychat_proto::range::RawRange;
 use skychat_proto::record::{ContentOf, Record, tables};
 use skychat_seal::StoreKey;
 use zeroize::Zeroizing;
@@ -67,9 +68,8 @@ pub(crate) struct Stage {
     bytes: Vec<u8>,
     counts: Counts,
     records: Vec<Staged>,
-    /// The headers of each range of this group, by its record, if there are contents in it.
-    ranges: BTreeMap<usize, Vec<(Header, EntryId)>>,
-    has_contents: bool,
+    /// The ranges of this group, by their records.
+    ranges: BTreeMap<usize, RawRange>,
     tips: BTreeMap<FeedId, Tip>,
 }
 
@@ -95,14 +95,8 @@ impl Stage {
             counts,
             records: Vec::with_capacity(records),
             ranges: BTreeMap::new(),
-            has_contents: false,
             tips: BTreeMap::new(),
         }
-    }
-
-    /// There will be contents of entries: the headers of ranges are kept for them.
-    pub(crate) fn expect_contents(&mut self) {
-        self.has_contents = true;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -282,16 +276,9 @@ impl Stage {
                 if range.start() != tip.head || range.first_prev() != tip.hash {
                     return Err(Refused::Range);
                 }
-                let hash = if self.has_contents {
-                    let headers: Vec<_> = range.headers().collect();
-                    let last = headers.last().map_or(EntryId::ZERO, |(_, id)| *id);
-                    self.ranges.insert(self.records.len(), headers);
-                    last
-                } else {
-                    range.tip()
-                };
-                let end = range.end();
+                let (end, hash) = (range.end(), range.tip());
                 self.tips.insert(feed, Tip { head: end, hash });
+                self.ranges.insert(self.records.len(), range.clone());
                 let fact = Fact::Range {
                     feed,
                     end,
@@ -314,9 +301,14 @@ impl Stage {
                 plaintext,
             } => {
                 let range = self.records.len().checked_sub(back.into());
-                let range = range.and_then(|range| self.ranges.get(&range));
-                let header = range.and_then(|headers| headers.get(usize::from(row)));
-                let (header, _) = header
+                let range = range.and_then(|range| self.ranges.get_mut(&range));
+                let (header, _) = range
+                    .and_then(|range| {
+                        if range.hashed_headers().is_none() {
+                            *range = range.clone().hashed();
+                        }
+                        range.hashed_headers()?.get(usize::from(row))
+                    })
                     .filter(|(_, found)| *found == id)
                     .copied()
                     .ok_or(Refused::Content)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chacha20::ChaCha20Rng;
 use skychat_proto::ids::{EventSeq, Incarnation};
-use skychat_proto::record::{Batch, ContentOf, Record};
+use skychat_proto::record::Batch;
 use tracing::warn;
 
 use crate::ahead::{SegmentFiller, write_zeros};
@@ -230,9 +230,6 @@ impl StoreWriter {
         }
         let buffer = std::mem::take(&mut self.buffer);
         let mut stage = Stage::new(self.counts, records, bytes.saturating_add(128), buffer);
-        if batches.iter().any(has_contents) {
-            stage.expect_contents();
-        }
         let mut receipts = Vec::with_capacity(batches.len());
         let index = self.shared.read();
         let name = self.shared.checkpoints.written();
@@ -471,20 +468,6 @@ fn fill(disk: &dyn Disk, path: &str, mut offset: u64, end: u64) -> io::Result<()
         offset = write_zeros(disk, path, offset, end)?;
     }
     Ok(())
-}
-
-/// Whether it says what entries say.
-fn has_contents(batch: &Batch) -> bool {
-    let mut records = batch.records.iter();
-    records.any(|record| {
-        matches!(
-            record,
-            Record::Content {
-                of: ContentOf::Entry { .. },
-                ..
-            }
-        )
-    })
 }
 
 /// How many bytes of a group a batch takes, about.

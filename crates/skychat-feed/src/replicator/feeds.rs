@@ -297,7 +297,7 @@ impl Replicator {
         feed.head = range.end();
         feed.tip = range.tip();
         feed.note_end(range.end(), range.tip());
-        feed.keep_recent(range.raw().clone());
+        feed.keep_recent(range.raw().unhashed());
         self.store_space(id.space);
         self.settle(&id);
     }

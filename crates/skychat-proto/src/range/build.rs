@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 use skychat_identity::{SecretKey, Signature};
 
 use super::chain::Chain;
+use super::known::Known;
 use super::raw::{RawRange, head_len, put_prefix};
 use super::row::Row;
 use crate::entry::{Header, HeaderError, check_place, check_row};
@@ -176,20 +177,25 @@ impl RangeBuilder {
     /// The header of the last entry, which is to be signed, and its id. Costs one SHA-256 per
     /// entry. `None` if there is no entry.
     pub fn last_header(&self) -> Option<(Header, EntryId)> {
+        self.headers().last().copied()
+    }
+
+    fn headers(&self) -> Vec<(Header, EntryId)> {
         let mut chain = Chain::new(self.feed, self.first, self.first_prev);
         let mut seq = self.first;
         let mut prev = self.first_prev;
-        let mut last = None;
-        let (rows, _) = self.head.get(RANGE_PREFIX_LEN..)?.as_chunks::<ROW_LEN>();
-        for row in rows {
-            let id = chain.step(row);
-            last = Some((row, seq, prev, id));
+        let mut headers = Vec::with_capacity(self.len());
+        let rows = self.head.get(RANGE_PREFIX_LEN..).unwrap_or_default();
+        for bytes in rows.as_chunks::<ROW_LEN>().0 {
+            let id = chain.step(bytes);
+            // What was pushed decodes.
+            if let Ok(row) = Row::decode(bytes) {
+                headers.push((row.header(self.feed, seq, prev), id));
+            }
             seq = seq.next().unwrap_or(seq);
             prev = id;
         }
-        let (row, seq, prev, id) = last?;
-        let row = Row::decode(row).ok()?;
-        Some((row.header(self.feed, seq, prev), id))
+        headers
     }
 
     /// The range, under the signature of its last entry.
@@ -220,17 +226,21 @@ impl RangeBuilder {
             count: self.count,
             head: self.head.freeze(),
             bodies: self.bodies.freeze(),
+            known: Known::default(),
         })
     }
 
-    /// The range, signed by its author, and the id of its last entry.
+    /// The range, signed by its author and with its headers [at hand](RawRange::hashed), and the
+    /// id of its last entry.
     ///
     /// # Errors
     /// [`BuildError::Empty`].
     pub fn sign(self, author: &SecretKey) -> Result<(RawRange, EntryId), BuildError> {
-        let (header, id) = self.last_header().ok_or(BuildError::Empty)?;
-        let signature = header.sign(author);
-        Ok((self.finish(signature)?, id))
+        let headers = self.headers();
+        let &(header, id) = headers.last().ok_or(BuildError::Empty)?;
+        let mut range = self.finish(header.sign(author))?;
+        range.known = Known::of(headers);
+        Ok((range, id))
     }
 }
 

@@ -57,11 +57,13 @@ impl Chain {
     }
 }
 
-/// The headers of a range with their ids, in order. Each step costs one SHA-256.
+/// The headers of a range with their ids, in order. Each step costs one SHA-256, unless they are
+/// [at hand](RawRange::hashed).
 #[derive(Clone)]
 pub struct Headers<'a> {
     range: &'a RawRange,
-    chain: Chain,
+    /// `None`: they are at hand.
+    chain: Option<Chain>,
     prev: EntryId,
     at: usize,
 }
@@ -71,7 +73,10 @@ impl<'a> Headers<'a> {
         let prev = range.first_prev();
         Headers {
             range,
-            chain: Chain::new(range.feed(), range.first(), prev),
+            chain: match range.hashed_headers() {
+                Some(_) => None,
+                None => Some(Chain::new(range.feed(), range.first(), prev)),
+            },
             prev,
             at: 0,
         }
@@ -82,10 +87,14 @@ impl Iterator for Headers<'_> {
     type Item = (Header, EntryId);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.range.row_bytes(self.at)?;
-        let header = self.range.header(self.at, self.prev)?;
-        self.prev = self.chain.step(bytes);
-        self.at = self.at.saturating_add(1);
+        let at = self.at;
+        self.at = at.saturating_add(1);
+        let Some(chain) = &mut self.chain else {
+            return self.range.hashed_headers()?.get(at).copied();
+        };
+        let bytes = self.range.row_bytes(at)?;
+        let header = self.range.header(at, self.prev)?;
+        self.prev = chain.step(bytes);
         Some((header, self.prev))
     }
 

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use skychat_identity::Signature;
 
+use super::known::Known;
 use super::raw::{RawRange, head_len, put_prefix};
 use super::row::{PRESENT_AT, Row};
 use crate::ids::{EntryId, Position, Seq};
@@ -52,6 +53,7 @@ impl RawRange {
             count,
             head: head.freeze(),
             bodies,
+            known: Known::default(),
         })
     }
 
@@ -118,7 +120,7 @@ impl RawRange {
         RawRange {
             head: Bytes::copy_from_slice(&self.head),
             bodies: Bytes::copy_from_slice(&self.bodies),
-            ..self.clone()
+            ..self.unhashed()
         }
     }
 }

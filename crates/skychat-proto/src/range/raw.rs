@@ -8,6 +8,7 @@ use skychat_identity::{KeyCache, Signature};
 
 use super::chain::{Chain, Headers};
 use super::error::RangeError;
+use super::known::Known;
 use super::row::{Row, RowError};
 use crate::entry::{ENTRY_VERSION, Header, check_place};
 use crate::ids::{EntryId, FeedId, Position, Seq};
@@ -31,6 +32,7 @@ pub struct RawRange {
     pub(super) count: u16,
     pub(super) head: Bytes,
     pub(super) bodies: Bytes,
+    pub(super) known: Known,
 }
 
 impl RawRange {
@@ -109,6 +111,7 @@ impl RawRange {
             count,
             head,
             bodies,
+            known: Known::default(),
         })
     }
 
@@ -240,33 +243,38 @@ impl RawRange {
         }
     }
 
-    /// All headers in order with their ids, computed from `first_prev` on.
+    /// All headers in order with their ids, computed from `first_prev` on unless they are
+    /// [at hand](Self::hashed).
     pub fn headers(&self) -> Headers<'_> {
         Headers::new(self)
     }
 
     /// The id of the entry before position `at`, computed from `first_prev` on; `None` unless the
-    /// position is that of an entry of this range or its end. Costs one SHA-256 per entry passed.
+    /// position is that of an entry of this range or its end. Costs one SHA-256 per entry passed,
+    /// or nothing if the ids are [at hand](Self::hashed).
     pub fn id_before(&self, at: Position) -> Option<EntryId> {
         if at < self.start() || at > self.end() {
             return None;
         }
+        let passed = usize::try_from(at.entries_since(self.start())).ok()?;
+        if let (Some(last), Some(headers)) = (passed.checked_sub(1), self.hashed_headers()) {
+            return headers.get(last).map(|(_, id)| *id);
+        }
         let mut chain = Chain::new(self.feed, self.first, self.first_prev);
         let mut id = self.first_prev;
-        let passed = usize::try_from(at.entries_since(self.start())).ok()?;
         for index in 0..passed {
             id = chain.step(self.row_bytes(index)?);
         }
         Some(id)
     }
 
-    /// The id of its last entry. Costs one SHA-256 per entry.
+    /// The id of its last entry. Costs what [`id_before`](Self::id_before) does.
     pub fn tip(&self) -> EntryId {
         self.id_before(self.end()).unwrap_or(EntryId::ZERO)
     }
 
-    /// The header of its last entry, which the signature is over. Costs one SHA-256 per entry
-    /// before it.
+    /// The header of its last entry, which the signature is over. Costs what
+    /// [`id_before`](Self::id_before) does.
     pub fn last_header(&self) -> Option<Header> {
         let prev = self.id_before(self.last().position())?;
         self.header(self.len().checked_sub(1)?, prev)

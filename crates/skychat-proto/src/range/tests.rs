@@ -406,6 +406,34 @@ proptest! {
         prop_assert!(range.row(range.len()).is_none());
     }
 
+    /// Ids that are at hand are those of the bytes, in whatever is made of the range.
+    #[test]
+    fn what_is_at_hand_is_what_is_computed(range in arbitrary::range(), keep in any::<u16>()) {
+        let bare = range.unhashed();
+        prop_assert!(bare.hashed_headers().is_none());
+        let computed: Vec<_> = bare.headers().collect();
+        let drop = |seq: Seq, _: &Row| keep >> (seq.get() % 16) & 1 == 0;
+        let other = Signature::from_bytes([7; 64]);
+        for made in [
+            bare.clone().hashed(),
+            range.clone().hashed(),
+            range.clone().hashed().without_bodies(drop),
+            range.clone().hashed().with_signature(other),
+        ] {
+            prop_assert_eq!(made.hashed_headers(), Some(&computed[..]));
+            prop_assert_eq!(made.headers().collect::<Vec<_>>(), computed.clone());
+            prop_assert_eq!(made.headers().len(), computed.len());
+            for at in range.start().get()..=range.end().get() + 1 {
+                let at = Position::new(at);
+                prop_assert_eq!(made.id_before(at), bare.id_before(at));
+            }
+            prop_assert_eq!(made.tip(), bare.tip());
+            prop_assert_eq!(made.last_header(), bare.last_header());
+        }
+        prop_assert!(range.clone().hashed().compact().hashed_headers().is_none());
+        prop_assert_eq!(&range.clone().hashed(), &bare);
+    }
+
     #[test]
     fn entries_and_bodies_agree(range in arbitrary::range()) {
         let mut all = Vec::new();

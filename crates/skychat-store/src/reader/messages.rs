@@ -208,8 +208,8 @@ pub(super) struct Heads {
 
 struct ReadRange {
     record: RecordId,
+    /// With its headers at hand.
     range: RawRange,
-    headers: Vec<(Header, EntryId)>,
 }
 
 impl Heads {
@@ -252,20 +252,16 @@ impl Heads {
     ) -> Result<(Header, EntryId), ReadError> {
         self.range(range)?;
         let range = self.range.as_ref();
-        let found = range.and_then(|range| range.headers.get(usize::from(row)));
+        let headers = range.and_then(|range| range.range.hashed_headers());
+        let found = headers.and_then(|headers| headers.get(usize::from(row)));
         found.copied().ok_or_else(|| damaged(place, Damage::Range))
     }
 
     fn range(&mut self, record: RecordId) -> Result<&RawRange, ReadError> {
         if self.range.as_ref().map(|range| range.record) != Some(record) {
             let passed = self.locator.find(record)?;
-            let range = super::heads(&passed, &mut self.keys)?;
-            let headers = range.headers().collect();
-            self.range = Some(ReadRange {
-                record,
-                range,
-                headers,
-            });
+            let range = super::heads(&passed, &mut self.keys)?.hashed();
+            self.range = Some(ReadRange { record, range });
         }
         let range = self.range.as_ref();
         range.map(|range| &range.range).ok_or(ReadError::Indexing)
