@@ -54,26 +54,6 @@ impl Home {
     }
 }
 
-fn said(output: &Output) -> (i32, String) {
-    let body: Value = serde_json::from_slice(&output.stderr)
-        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    (code(output), body["code"].as_str().unwrap().to_owned())
-}
-
-fn send(from: &Daemon, to: &str, text: &str, wait: bool) {
-    let mut args = vec!["send", to, text];
-    if wait {
-        args.push("--wait=stored");
-    }
-    let sent = from.cli(&args);
-    assert!(sent.status.success(), "{sent:?}");
-}
-
-fn stop(daemon: Daemon) {
-    let (status, log, _) = daemon.stop();
-    assert!(status.success(), "{log}");
-}
-
 /// The durable events from the first one up to one that `is_last`.
 fn events(daemon: &Daemon, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
     let mut child = daemon

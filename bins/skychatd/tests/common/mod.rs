@@ -283,3 +283,26 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// Exit code and word of an error that was printed as JSON.
+pub fn said(output: &Output) -> (i32, String) {
+    let body: Value = serde_json::from_slice(&output.stderr)
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (code(output), body["code"].as_str().unwrap().to_owned())
+}
+
+/// Sends a text; waits until it is stored there, if asked to.
+pub fn send(from: &Daemon, to: &str, text: &str, wait: bool) {
+    let mut args = vec!["send", to, text];
+    if wait {
+        args.push("--wait=stored");
+    }
+    let sent = from.cli(&args);
+    assert!(sent.status.success(), "{sent:?}");
+}
+
+/// Stops a daemon, which has to end well.
+pub fn stop(daemon: Daemon) {
+    let (status, log, _) = daemon.stop();
+    assert!(status.success(), "{log}");
+}

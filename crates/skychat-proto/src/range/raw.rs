@@ -243,6 +243,31 @@ impl RawRange {
         }
     }
 
+    /// The same range with its headers and ids at hand: whoever asks for them, of it or of a clone,
+    /// hashes nothing. Costs one SHA-256 an entry, unless they are at hand already, and 280 bytes
+    /// an entry as long as it or a clone lives.
+    #[must_use]
+    pub fn hashed(mut self) -> Self {
+        if self.known.headers().is_none() {
+            self.known = Known::of(self.headers().collect());
+        }
+        self
+    }
+
+    /// The same range without what [`hashed`](Self::hashed) keeps at hand.
+    #[must_use]
+    pub fn unhashed(&self) -> Self {
+        RawRange {
+            known: Known::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Its headers with their ids, in order, if they are at hand.
+    pub fn hashed_headers(&self) -> Option<&[(Header, EntryId)]> {
+        self.known.headers()
+    }
+
     /// All headers in order with their ids, computed from `first_prev` on unless they are
     /// [at hand](Self::hashed).
     pub fn headers(&self) -> Headers<'_> {
