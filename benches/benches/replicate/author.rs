@@ -37,7 +37,9 @@ impl Author {
 
     /// A range of `entries` entries under one signature; the first of the feed is its `open`.
     pub(crate) fn batch(&mut self, entries: u64) -> Batch {
-        let mut builder = RangeBuilder::new(self.feed, self.head.next(), self.tip).unwrap();
+        let (first, prev, count) = (self.head.next(), self.tip, entries as usize);
+        let mut builder =
+            RangeBuilder::with_capacity(self.feed, first, prev, count, count * BODY).unwrap();
         let open = Open {
             writer: WriterKind::Node,
             parent: None,

@@ -227,8 +227,11 @@ impl Engine {
         let writer = self.writers.get_mut(&space).ok_or(SendRejected::Seal)?;
         let mut builder = match writer.builder.take() {
             Some(builder) => builder,
-            None => RangeBuilder::new(writer.feed, writer.next.next(), writer.tip)
-                .map_err(|_| SendRejected::Seal)?,
+            None => {
+                let (first, prev) = (writer.next.next(), writer.tip);
+                RangeBuilder::with_capacity(writer.feed, first, prev, 1, body.len())
+                    .map_err(|_| SendRejected::Seal)?
+            }
         };
         let index = u16::try_from(builder.len()).map_err(|_| SendRejected::Seal)?;
         let pushed = builder.push(&row, Some(body));

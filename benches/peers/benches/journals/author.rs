@@ -50,7 +50,9 @@ impl Author {
 
     /// The next so many entries.
     pub(crate) fn batch(&mut self, entries: u64) -> Batch {
-        let mut builder = RangeBuilder::new(self.feed, self.head.next(), self.tip).unwrap();
+        let (first, prev, count) = (self.head.next(), self.tip, entries as usize);
+        let mut builder =
+            RangeBuilder::with_capacity(self.feed, first, prev, count, count * BODY).unwrap();
         let body = [9; BODY];
         for n in 0..entries {
             // Spread as random ids are.

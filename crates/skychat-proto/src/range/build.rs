@@ -206,16 +206,14 @@ impl RangeBuilder {
         if self.is_empty() {
             return Err(BuildError::Empty);
         }
-        let mut prefix = BytesMut::with_capacity(RANGE_PREFIX_LEN);
-        put_prefix(
-            &mut prefix,
-            &self.feed,
-            self.first,
-            &self.first_prev,
-            self.count,
-        );
-        if let Some(front) = self.head.get_mut(..RANGE_PREFIX_LEN) {
-            front.copy_from_slice(&prefix);
+        if let Some(mut front) = self.head.get_mut(..RANGE_PREFIX_LEN) {
+            put_prefix(
+                &mut front,
+                &self.feed,
+                self.first,
+                &self.first_prev,
+                self.count,
+            );
         }
         self.head.put_slice(signature.as_bytes());
         debug_assert_eq!(self.head.len(), head_len(self.count));

@@ -351,7 +351,7 @@ pub(super) fn head_len(count: u16) -> usize {
 }
 
 pub(super) fn put_prefix(
-    out: &mut BytesMut,
+    out: &mut impl BufMut,
     feed: &FeedId,
     first: Seq,
     first_prev: &EntryId,
