@@ -20,6 +20,8 @@ const COMBINATIONS: &[(&str, &[&str])] = &[
         &["--no-default-features", "--features", "tcp"],
     ),
     ("skychat-transport", &["--features", "aws-lc"]),
+    ("skychat-identity", &[]),
+    ("skychat-identity", &["--features", "aws-lc"]),
     ("skychat-seal", &[]),
     ("skychat-seal", &["--features", "aws-lc"]),
     ("skychat-store", &["--no-default-features"]),

@@ -1,14 +1,16 @@
 //! The secret half of an identity, and its X25519 form.
 
+mod signer;
+
 use std::fmt;
 
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::clamp_integer;
 use data_encoding::HEXLOWER_PERMISSIVE;
-use ed25519_dalek::{Signer, SigningKey};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use self::signer::Signer;
 use crate::{PublicKey, Signature, Tagged};
 
 /// An Ed25519 secret key: the 32-byte seed of RFC 8032, with its public key at hand.
@@ -16,8 +18,7 @@ use crate::{PublicKey, Signature, Tagged};
 /// It is wiped when dropped, cannot be copied, printed or serialized, and compares in constant
 /// time. The seed leaves only through [`expose_bytes`](Self::expose_bytes).
 pub struct SecretKey {
-    /// On the heap, so that moving the value leaves no copies of the seed on the stack.
-    signing: Box<SigningKey>,
+    signer: Signer,
     public: PublicKey,
 }
 
@@ -25,9 +26,9 @@ impl SecretKey {
     /// From a seed: 32 bytes of randomness from the operating system.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let seed = Zeroizing::new(seed);
-        let signing = Box::new(SigningKey::from_bytes(&seed));
-        let public = PublicKey::unchecked(signing.verifying_key().to_bytes());
-        SecretKey { signing, public }
+        let signer = Signer::new(&seed);
+        let public = PublicKey::unchecked(signer.key().verifying_key().to_bytes());
+        SecretKey { signer, public }
     }
 
     /// From the text of a seed: 64 hex digits, lower or upper case.
@@ -51,7 +52,7 @@ impl SecretKey {
 
     /// The seed. Whoever has it is this identity.
     pub fn expose_bytes(&self) -> &[u8; 32] {
-        self.signing.as_bytes()
+        self.signer.key().as_bytes()
     }
 
     /// The public key; computed once, when the secret was made.
@@ -62,7 +63,7 @@ impl SecretKey {
     /// The X25519 secret of the same identity: the first half of SHA-512 of the seed, clamped,
     /// as libsodium makes it; never the seed itself. Its public key is [`PublicKey::x25519`].
     pub fn x25519(&self) -> X25519Secret {
-        let half = Zeroizing::new(self.signing.to_scalar_bytes());
+        let half = Zeroizing::new(self.signer.key().to_scalar_bytes());
         X25519Secret(Zeroizing::new(clamp_integer(*half)))
     }
 
@@ -73,7 +74,7 @@ impl SecretKey {
 
     /// Signing itself, apart from tags: known-answer tests come without them.
     pub(crate) fn sign_bytes(&self, message: &[u8]) -> Signature {
-        Signature::from_bytes(self.signing.sign(message).to_bytes())
+        Signature::from_bytes(self.signer.sign(message))
     }
 }
 

@@ -72,6 +72,16 @@ fn the_x25519_forms_are_those_of_libsodium() {
 }
 
 proptest! {
+    /// With the faster library this compares the two; else it says that nothing is left to chance.
+    #[test]
+    fn signatures_are_the_same_bytes_whoever_makes_them(seed: [u8; 32], message: Vec<u8>) {
+        let key = SecretKey::from_seed(seed);
+        for _ in 0..2 {
+            let signature = key.sign_bytes(&message);
+            prop_assert_eq!(*signature.as_bytes(), key.signer.portable(&message));
+        }
+    }
+
     #[test]
     fn the_x25519_secret_belongs_to_the_x25519_form(seed: [u8; 32], other: [u8; 32]) {
         let [ann, bob] = [seed, other].map(SecretKey::from_seed);
