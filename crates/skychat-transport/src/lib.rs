@@ -110,8 +110,8 @@ pub use inbound::{Handler, InBuffer, READ_BUFFER, Received, Receiver};
 pub use key::{OpeningKey, RekeyLimits, SealError, SealingKey};
 pub use lobby::{Lobby, LobbyLimits, Network};
 pub use outbound::{
-    CONTROL_RESERVE, LOW_WATER, Outbound, OutboundBudget, QUEUE_LIMIT, SendError, TURN_BYTES,
-    TURN_RECORDS,
+    CONTROL_RESERVE, LOW_WATER, Outbound, OutboundBudget, QUEUE_LIMIT, SLOW_TURN_BYTES, SendError,
+    TURN_BYTES, TURN_RECORDS,
 };
 pub use record::{LENGTH, MAX_BODY, MAX_PLAINTEXT, MAX_WIRE, TAG};
 pub use registry::{Contender, NotTaken, Registry, tie_break};

@@ -6,13 +6,15 @@
 //! for one turn at most. While the writer is busy, messages gather in the open records: that is
 //! all the coalescing there is.
 
+mod budget;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use skychat_proto::ids::ServiceId;
-use skychat_proto::limits::{MAX_FRAME, OUTBOUND_BYTES, OUTBOUND_LINK_BYTES};
+use skychat_proto::limits::{MAX_FRAME, OUTBOUND_LINK_BYTES};
 
+pub use self::budget::OutboundBudget;
 use crate::assemble::limit_of;
 use crate::frame::HEADER;
 use crate::record::{LENGTH, MAX_WIRE, OpenRecord, Parts, TAG};
@@ -23,9 +25,11 @@ pub const QUEUE_LIMIT: usize = OUTBOUND_LINK_BYTES;
 pub const CONTROL_RESERVE: usize = 256 * 1024;
 /// Below so many bytes a link that was full is ready again.
 pub const LOW_WATER: usize = 256 * 1024;
-/// Bytes that one turn takes: enough to make a system call cheap, not so many that they leave the
-/// processor's cache or hold up control for long.
-pub const TURN_BYTES: usize = 4 * MAX_WIRE;
+/// Bytes that a turn takes at most while the socket takes all of it at once: enough to make a
+/// system call cheap, and few enough to stay in the processor's cache.
+pub const TURN_BYTES: usize = 8 * MAX_WIRE;
+/// The same after the socket did not: what is under way holds up control.
+pub const SLOW_TURN_BYTES: usize = 4 * MAX_WIRE;
 /// Records that one turn takes.
 pub const TURN_RECORDS: usize = 8;
 /// What a link may queue without asking the node-wide budget.
@@ -56,50 +60,6 @@ pub enum SendError {
     },
 }
 
-/// Bytes queued of all links of a node together.
-#[derive(Debug)]
-pub struct OutboundBudget {
-    used: AtomicUsize,
-    limit: usize,
-}
-
-impl OutboundBudget {
-    /// A budget of `limit` bytes. What a link queues up to 64 KiB does not count.
-    pub const fn new(limit: usize) -> Self {
-        OutboundBudget {
-            used: AtomicUsize::new(0),
-            limit,
-        }
-    }
-
-    /// Bytes given out.
-    pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let grant = |used: usize| Some(used.checked_add(bytes)?).filter(|&sum| sum <= self.limit);
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grant)
-            .is_ok()
-    }
-
-    /// For what is admitted whatever the budget says.
-    fn overdraw(&self, bytes: usize) {
-        self.used.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Default for OutboundBudget {
-    fn default() -> Self {
-        OutboundBudget::new(OUTBOUND_BYTES)
-    }
-}
-
 /// The outbound queue of one link.
 #[derive(Debug)]
 pub struct Outbound {
@@ -108,6 +68,8 @@ pub struct Outbound {
     waiting: usize,
     /// Wire bytes taken and not yet written.
     taken: usize,
+    /// Bytes that the next turn may take.
+    turn: usize,
     /// Memory of written records, for the next ones.
     spare: Vec<Vec<u8>>,
     budget: Arc<OutboundBudget>,
@@ -122,6 +84,7 @@ impl Outbound {
             lanes: [Lane::new(), Lane::new(), Lane::new()],
             waiting: 0,
             taken: 0,
+            turn: SLOW_TURN_BYTES,
             spare: Vec::new(),
             budget,
             charged: 0,
@@ -210,8 +173,8 @@ impl Outbound {
     }
 
     /// Moves what the next write shall carry to the end of `turn`, in the order it has to be
-    /// sealed: at most [`TURN_RECORDS`] records and about [`TURN_BYTES`], control first, and at
-    /// least one record of bulk if there is one. Returns the bytes.
+    /// sealed: at most [`TURN_RECORDS`] records and about as many bytes as [`pace`](Self::pace) allows,
+    /// control first, and at least one record of bulk if there is one. Returns the bytes.
     pub fn take(&mut self, turn: &mut Vec<Vec<u8>>) -> usize {
         let mut bytes = 0_usize;
         for (number, lane) in self.lanes.iter_mut().enumerate() {
@@ -220,7 +183,7 @@ impl Outbound {
             let mut first = number == BULK;
             while let Some(record) = lane.records.front() {
                 let after = bytes.saturating_add(record.wire_len());
-                if !first && (turn.len() >= places || (after > TURN_BYTES && bytes > 0)) {
+                if !first && (turn.len() >= places || (after > self.turn && bytes > 0)) {
                     break;
                 }
                 first = false;
@@ -254,6 +217,12 @@ impl Outbound {
             self.budget.give_back(self.charged.saturating_sub(kept));
             self.charged = kept;
         }
+    }
+
+    /// Says whether the socket took the last turn without a wait. While it does, turns are of
+    /// [`TURN_BYTES`], else of [`SLOW_TURN_BYTES`], so that what is urgent waits for less.
+    pub fn pace(&mut self, at_once: bool) {
+        self.turn = if at_once { TURN_BYTES } else { SLOW_TURN_BYTES };
     }
 
     /// Takes back the memory of records that were written.

@@ -124,9 +124,27 @@ fn link_2_control_overtakes_bulk() {
     assert!(first[2..].iter().all(|record| frames(record)[0].0 == BULKY));
     // A turn is bounded, so what comes now waits for no more than one.
     let bytes: usize = first.iter().map(Vec::len).sum();
-    assert!(bytes <= TURN_BYTES + MAX_WIRE, "{bytes}");
+    assert!(bytes <= SLOW_TURN_BYTES + MAX_WIRE, "{bytes}");
     queue.push(CONTROL, &[b"more"]).unwrap();
     assert_eq!(frames(&turn(&mut queue)[0]), [(CONTROL, 4)]);
+}
+
+#[test]
+fn turns_are_longer_while_the_socket_takes_them_at_once() {
+    let mut queue = queue();
+    let megabyte = vec![0; 1 << 20];
+    while queue.push(BULKY, &[&megabyte]).is_ok() {}
+    let mut next = |at_once: Option<bool>| {
+        at_once.into_iter().for_each(|at_once| queue.pace(at_once));
+        queue.take(&mut Vec::new())
+    };
+    // Nothing is known of a link that is new.
+    let bound = |most: usize| most - MAX_WIRE..=most;
+    assert!(bound(SLOW_TURN_BYTES).contains(&next(None)));
+    assert!(bound(TURN_BYTES).contains(&next(Some(true))));
+    assert!(bound(TURN_BYTES).contains(&next(Some(true))));
+    assert!(bound(SLOW_TURN_BYTES).contains(&next(Some(false))));
+    assert!(bound(TURN_BYTES).contains(&next(Some(true))));
 }
 
 #[test]

@@ -126,7 +126,7 @@ pub async fn dial<F: Factory>(
         .map_err(|_| timed_out(Stage::Connect))?
         .map_err(unreachable)?;
     let id = config.links.next_id();
-    socket::prepare(&stream, &config.timing).map_err(unreachable)?;
+    socket::prepare(&stream, addr, &config.timing).map_err(unreachable)?;
     let hello_by = Instant::now() + config.timing.handshake;
     let opened = timeout_at(
         hello_by,

@@ -231,7 +231,7 @@ impl Accepting {
 
     /// Gives a connection a place in the lobby and a task.
     fn welcome(&self, stream: TcpStream, addr: SocketAddr) {
-        let Ok(()) = socket::prepare(&stream, &self.config.timing) else {
+        let Ok(()) = socket::prepare(&stream, addr, &self.config.timing) else {
             return;
         };
         let (place, is_placed) = oneshot::channel();

@@ -93,6 +93,15 @@ pub(super) enum Step {
     Stop,
 }
 
+/// What the writer has done.
+pub(super) struct Done {
+    pub(super) wire: Box<Wire>,
+    /// Written.
+    pub(super) bytes: usize,
+    /// The socket took all of them without a wait.
+    pub(super) at_once: bool,
+}
+
 /// What is fixed when a link is made.
 pub(super) struct Facts {
     pub(super) id: LinkId,
@@ -229,19 +238,14 @@ impl Shared {
         }
     }
 
-    /// What the writer does next. It brings back what it did: the wire, the records written, and
-    /// how many bytes they were.
-    pub(super) fn step(
-        &self,
-        wire: Option<Box<Wire>>,
-        turn: &mut Vec<Vec<u8>>,
-        written: usize,
-    ) -> Step {
+    /// What the writer does next. It brings back what it did, and the records written.
+    pub(super) fn step(&self, done: Option<Done>, turn: &mut Vec<Vec<u8>>) -> Step {
         let mut sending = self.lock();
-        if let Some(wire) = wire {
-            sending.queue.written(written);
+        if let Some(done) = done {
+            sending.queue.written(done.bytes);
+            sending.queue.pace(done.at_once);
             sending.queue.recycle(turn);
-            sending.give_back(wire);
+            sending.give_back(done.wire);
         }
         if sending.room_wanted && sending.queue.queued() < LOW_WATER {
             sending.room_wanted = false;

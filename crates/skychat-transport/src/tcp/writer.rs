@@ -12,7 +12,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::CloseReason;
-use super::shared::{Phase, Shared, Step};
+use super::shared::{Done, Phase, Shared, Step};
 use super::wire::Wire;
 use crate::TURN_RECORDS;
 
@@ -36,25 +36,20 @@ impl Writer {
                 half: Arc::clone(&writer.half),
             };
             let mut turn = Vec::with_capacity(TURN_RECORDS);
-            let mut wire = None;
-            let mut written = 0;
+            let mut done = None;
             loop {
-                match writer.shared.step(wire.take(), &mut turn, written) {
+                match writer.shared.step(done.take(), &mut turn) {
                     Step::Wait => writer.shared.wake.notified().await,
-                    Step::Write {
-                        wire: mut held,
-                        last,
-                    } => {
+                    Step::Write { wire, last } => {
                         if last && writer.drain_until() <= Instant::now() {
                             writer.shared.kill(CloseReason::Stalled);
                             break;
                         }
                         let records = turn.len();
-                        match writer.write(&mut held, &mut turn).await {
-                            Ok(bytes) => {
-                                writer.shared.count_sent(records as u64, bytes);
-                                written = bytes;
-                                wire = Some(held);
+                        match writer.write(wire, &mut turn).await {
+                            Ok(wrote) => {
+                                writer.shared.count_sent(records as u64, wrote.bytes);
+                                done = Some(wrote);
                             }
                             Err(reason) => {
                                 writer.shared.kill(reason);
@@ -91,8 +86,12 @@ impl Writer {
             .get_or_insert_with(|| Instant::now() + self.drain)
     }
 
-    /// Seals the turn and writes it, behind what was left of a direct write. Returns the bytes.
-    async fn write(&mut self, wire: &mut Wire, turn: &mut [Vec<u8>]) -> Result<usize, CloseReason> {
+    /// Seals the turn and writes it, behind what was left of a direct write.
+    async fn write(
+        &mut self,
+        mut wire: Box<Wire>,
+        turn: &mut [Vec<u8>],
+    ) -> Result<Done, CloseReason> {
         for record in turn.iter_mut() {
             wire.seal(record).map_err(|_| CloseReason::Failed)?;
         }
@@ -100,6 +99,7 @@ impl Writer {
         let total = turn.iter().map(Vec::len).fold(rest, usize::saturating_add);
         let mut done = 0;
         let mut blocked: Option<Instant> = None;
+        let mut at_once = true;
         while done < total {
             let first = wire.rest.get(wire.at..).unwrap_or_default();
             match self.try_write(first, turn, done) {
@@ -109,6 +109,7 @@ impl Writer {
                     blocked = None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    at_once = false;
                     let since = *blocked.get_or_insert_with(Instant::now);
                     self.writable(since + self.stall_after).await?;
                 }
@@ -117,7 +118,11 @@ impl Writer {
         }
         wire.rest.clear();
         wire.at = 0;
-        Ok(total)
+        Ok(Done {
+            wire,
+            bytes: total,
+            at_once,
+        })
     }
 
     /// Offers the socket everything after the first `done` bytes of `first` and `turn`.
