@@ -2,7 +2,7 @@
 //! for it.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::debug;
@@ -11,8 +11,11 @@ use crate::disk::{Disk, is_full};
 use crate::layout::{JOURNAL, segment_path};
 use crate::shared::Shared;
 
-/// Zeros that are written at once, and synced.
+/// Zeros that are written at once.
 const ZEROS: usize = 256 * 1024;
+/// So many such writes are synced together. What is committed beside a sync waits for it, and a
+/// sync of a file that grows costs as much as three of these writes.
+const WRITES: usize = 4;
 static ZERO: [u8; ZEROS] = [0; ZEROS];
 
 /// How far the next segment is to be filled by now.
@@ -47,6 +50,9 @@ pub(crate) struct Ahead {
     aim: Mutex<Aim>,
     /// Held while zeros are written.
     spare: Mutex<Option<Spare>>,
+    /// How far the spare segment is filled, for who does not wait until zeros are written; all of
+    /// it, if it is not filled any further.
+    reached: AtomicU64,
     broken: AtomicBool,
 }
 
@@ -81,6 +87,7 @@ impl Ahead {
         let mut held = lock(&self.spare);
         *lock(&self.aim) = Aim::default();
         let spare = held.take();
+        self.reached.store(0, Ordering::Release);
         drop(held);
         match spare {
             Some(spare) if spare.segment == segment && spare.state != State::GivenUp => Ready {
@@ -101,6 +108,11 @@ impl Ahead {
         self.broken.store(true, Ordering::Release);
     }
 
+    fn is_behind(&self) -> bool {
+        let filled = lock(&self.aim).filled;
+        !self.is_broken() && self.reached.load(Ordering::Acquire) < filled
+    }
+
     fn step(&self, disk: &dyn Disk) -> bool {
         let mut spare = lock(&self.spare);
         let aim = *lock(&self.aim);
@@ -113,6 +125,7 @@ impl Ahead {
         }
         match fill(disk, kept, aim) {
             Ok(filled) => {
+                self.reached.store(filled.filled, Ordering::Release);
                 *spare = Some(filled);
                 filled.state == State::Filling && filled.filled < aim.filled
             }
@@ -126,6 +139,7 @@ impl Ahead {
                         filled: 0,
                         state: State::GivenUp,
                     });
+                    self.reached.store(u64::MAX, Ordering::Release);
                 } else {
                     self.broken.store(true, Ordering::Release);
                 }
@@ -149,7 +163,11 @@ fn fill(disk: &dyn Disk, spare: Option<Spare>, aim: Aim) -> io::Result<Spare> {
             }
         }
     };
-    spare.filled = write_zeros(disk, &path, spare.filled, aim.capacity)?;
+    for _ in 0..WRITES {
+        if spare.filled < aim.capacity {
+            spare.filled = write_zeros(disk, &path, spare.filled, aim.capacity)?;
+        }
+    }
     disk.sync(&path)?;
     if spare.filled >= aim.capacity {
         disk.sync_dir(JOURNAL)?;
@@ -184,7 +202,12 @@ impl SegmentFiller {
         SegmentFiller { shared }
     }
 
-    /// Fills and syncs up to 256 KiB of the next segment, if it is behind: it begins when a
+    /// Whether there is something to do now. It does not wait for a step that is under way.
+    pub fn is_behind(&self) -> bool {
+        self.shared.ahead.is_behind()
+    }
+
+    /// Fills and syncs up to 1 MiB of the next segment, if it is behind: it begins when a
     /// quarter of the one that is written to is used, and keeps pace, to be ready at three
     /// quarters. Whether there is more to do now.
     pub fn step(&self) -> bool {

@@ -13,7 +13,7 @@ use skychat_proto::ids::{
 use skychat_proto::limits::{RANGE_PREFIX_LEN, SIGNATURE_LEN};
 use zeroize::Zeroizing;
 
-pub(crate) use marks::{Mark, Marks, Near, Start};
+pub(crate) use marks::{Mark, Marks, Near, SegmentMarks, Start};
 pub(crate) use tail::{Block, Tail};
 pub use tail::{MAX_TAIL, MessageRef};
 

@@ -8,7 +8,6 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use tracing::{debug, error, info, warn};
 use self::sled::SledIndex;
 use crate::ballast::MARGIN;
 use crate::deep::{DeepError, DeepIndex, DeepIndexMut, FollowError, Follower, IndexMark};
-use crate::driver::now;
+use crate::driver::{Bell, Heard, Listener, now};
 use crate::error::ReadError;
 use crate::shared::Shared;
 
@@ -27,6 +26,9 @@ const STEP: usize = 512;
 const MERGE_STEP: usize = 16 * 1024;
 /// How often what was entered is written, if it is little, and the mark.
 const MARK_EVERY: Duration = Duration::from_secs(5);
+/// How long the thread rests between two looks while something is committed: not at all, so that
+/// it enters what comes in small portions.
+const LOOK: Duration = Duration::ZERO;
 /// How long the thread waits without a word from the one who writes: it may be a reader who found
 /// that the index is of no use.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -36,41 +38,37 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The thread.
 #[derive(Debug)]
 pub(crate) struct IndexThread {
-    /// At most one nudge waits: it stands for all.
-    nudges: Option<SyncSender<()>>,
+    bell: Bell,
     thread: Option<JoinHandle<()>>,
 }
 
 impl IndexThread {
     /// `dir` is its own.
     pub(crate) fn spawn(shared: Arc<Shared>, dir: PathBuf) -> io::Result<Self> {
-        let (nudges, nudged) = sync_channel(1);
+        let (listener, rope) = Listener::new(LOOK);
         let indexer = Indexer {
             shared,
             dir,
-            nudged,
+            listener,
         };
         let thread = Builder::new()
             .name("skychat-index".to_owned())
             .spawn(move || indexer.run())?;
         Ok(IndexThread {
-            nudges: Some(nudges),
+            bell: Bell::new(rope, thread.thread()),
             thread: Some(thread),
         })
     }
 
     /// Says that something was committed.
     pub(crate) fn nudge(&self) {
-        if let Some(nudges) = &self.nudges {
-            // If it is full, the thread is about to look.
-            let _ = nudges.try_send(());
-        }
+        self.bell.ring();
     }
 }
 
 impl Drop for IndexThread {
     fn drop(&mut self) {
-        self.nudges = None;
+        self.bell.end();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -82,16 +80,16 @@ impl Drop for IndexThread {
 struct Indexer {
     shared: Arc<Shared>,
     dir: PathBuf,
-    nudged: Receiver<()>,
+    listener: Listener,
 }
 
 impl Indexer {
-    fn run(self) {
+    fn run(mut self) {
         self.follow_again_and_again();
         self.shared.close_deep();
     }
 
-    fn follow_again_and_again(&self) {
+    fn follow_again_and_again(&mut self) {
         let mut pause = Duration::from_millis(100);
         loop {
             let began = now();
@@ -125,26 +123,14 @@ impl Indexer {
             } else {
                 pause.saturating_mul(2).min(LONGEST_PAUSE)
             };
-            if !self.rest(pause) {
+            if !self.listener.rest(pause) {
                 return;
             }
         }
     }
 
-    /// Waits; `false`: it is time to end.
-    fn rest(&self, pause: Duration) -> bool {
-        let began = now();
-        while let Some(left) = pause.checked_sub(began.elapsed()) {
-            match self.nudged.recv_timeout(left) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
-        }
-        true
-    }
-
     /// Follows the journal until there is nobody any more who writes.
-    fn follow(&self) -> Result<(), FollowError> {
+    fn follow(&mut self) -> Result<(), FollowError> {
         let began = now();
         let (values, mut follower) = self.open()?;
         let readers: Arc<dyn DeepIndex> = values.clone();
@@ -159,7 +145,7 @@ impl Indexer {
             // sled does not live through a full disk: while there is little room, it is read only.
             let room = self.shared.disk.room();
             if room.is_some_and(|room| room < MARGIN / 2) {
-                if !self.rest(LOOK_EVERY) {
+                if !self.listener.rest(LOOK_EVERY) {
                     return Ok(());
                 }
                 continue;
@@ -193,9 +179,9 @@ impl Indexer {
                 continue;
             }
             let wait = if merging { Duration::ZERO } else { LOOK_EVERY };
-            match self.nudged.recv_timeout(wait) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
+            match self.listener.wait(Some(wait)) {
+                Heard::Word | Heard::Nothing => {}
+                Heard::End => {
                     while follower.step(&*values, &self.shared, STEP)? {}
                     follower.flush(&*values)?;
                     return self.keep(&*values, &follower.mark());

@@ -5,44 +5,36 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Damage, ReadError};
-use crate::index::{Mark, Near, RecordId, Start};
+use crate::index::{Mark, Near, RecordId, SegmentMarks, Start};
 use crate::shared::Shared;
 use crate::walk::Walk;
 
-/// Segments of which marks are kept: 4 GiB of journal, in about 3 MiB.
+/// Segments of which marks are kept: 4 GiB of journal, in 1.3 MiB.
 const MAX_KEPT: usize = 64;
 /// Bytes of journal from one of them to the next: they are coarser than those of the newest.
 const STRIDE: u64 = 64 * 1024;
 
-/// The marks of one segment.
-#[derive(Debug)]
-struct Kept {
-    start: Start,
-    marks: Arc<[Mark]>,
-}
-
 /// Marks that were made, those that were used last behind the others.
 #[derive(Debug, Default)]
-pub(crate) struct OldMarks(Mutex<VecDeque<Kept>>);
+pub(crate) struct OldMarks(Mutex<VecDeque<Arc<SegmentMarks>>>);
 
 impl OldMarks {
-    fn get(&self, start: &Start) -> Option<Arc<[Mark]>> {
+    fn get(&self, start: &Start) -> Option<Arc<SegmentMarks>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|kept| kept.start == *start)?;
+        let at = kept.iter().position(|kept| kept.start() == start)?;
         let found = kept.remove(at)?;
-        let marks = Arc::clone(&found.marks);
-        kept.push_back(found);
-        Some(marks)
+        kept.push_back(Arc::clone(&found));
+        Some(found)
     }
 
-    fn keep(&self, start: Start, marks: Arc<[Mark]>) {
+    fn keep(&self, marks: Arc<SegmentMarks>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Another one may have been as quick.
-        kept.retain(|kept| kept.start.segment != start.segment);
+        kept.retain(|kept| kept.start().segment != marks.start().segment);
         while kept.len() >= MAX_KEPT {
             kept.pop_front();
         }
-        kept.push_back(Kept { start, marks });
+        kept.push_back(marks);
     }
 }
 
@@ -78,13 +70,12 @@ impl Shared {
         let marks = match self.old_marks.get(&start) {
             Some(marks) => marks,
             None => {
-                let marks: Arc<[Mark]> = self.make_marks(start, last)?.into();
-                self.old_marks.keep(start, Arc::clone(&marks));
+                let marks = Arc::new(self.make_marks(start, last)?);
+                self.old_marks.keep(Arc::clone(&marks));
                 marks
             }
         };
-        let after = marks.partition_point(is_before);
-        let found = after.checked_sub(1).and_then(|at| marks.get(at)).copied();
+        let found = marks.last_before(is_before);
         if found.is_none() && start.generation > 0 {
             // It may have been left out: what is behind it follows from the start of the segment.
             return Ok(Some(Mark::start(&start)));
@@ -98,9 +89,9 @@ impl Shared {
         found.map(Some).ok_or(missing)
     }
 
-    fn make_marks(self: &Arc<Self>, start: Start, last: u64) -> Result<Vec<Mark>, ReadError> {
+    fn make_marks(self: &Arc<Self>, start: Start, last: u64) -> Result<SegmentMarks, ReadError> {
         let mut walk = Walk::within(self, start, last)?;
-        let mut marks: Vec<Mark> = Vec::new();
+        let mut marks = SegmentMarks::new(start);
         let mut events = start.events;
         loop {
             let passed = match walk.next() {
@@ -121,12 +112,13 @@ impl Shared {
                 .last()
                 .is_some_and(|last| last.is_within(STRIDE, &mark))
             {
-                marks.push(mark);
+                marks.push(&mark);
             }
             if place.event != 0 {
                 events = events.saturating_add(1);
             }
         }
+        marks.shrink();
         Ok(marks)
     }
 }

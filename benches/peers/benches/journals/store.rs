@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use skychat_proto::record::Batch;
 use skychat_store::{
-    Done, FileDisk, QueueError, Store, StoreReader, StoreWriter, WriterHandle, spawn_writer,
+    Done, FileDisk, QueueError, SegmentFiller, Store, StoreReader, StoreWriter, WriterHandle,
+    spawn_writer,
 };
 
 use crate::author::Author;
@@ -73,6 +74,7 @@ impl Journal for Direct {
 
 /// The thread that readies segments, as the one of the driver.
 struct Ahead {
+    filler: SegmentFiller,
     nudges: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -81,20 +83,24 @@ impl Ahead {
     fn new(writer: &StoreWriter) -> Self {
         let filler = writer.filler();
         let (nudges, nudged) = sync_channel(1);
+        let fills = filler.clone();
         let thread = std::thread::spawn(move || {
             for () in nudged {
-                while filler.step() {}
+                while fills.step() {}
             }
         });
         Ahead {
+            filler,
             nudges: Some(nudges),
             thread: Some(thread),
         }
     }
 
     fn nudge(&self) {
-        // If one waits already, it stands for this one too.
-        let _ = self.nudges.as_ref().map(|nudges| nudges.try_send(()));
+        if self.filler.is_behind() {
+            // If one waits already, it stands for this one too.
+            let _ = self.nudges.as_ref().map(|nudges| nudges.try_send(()));
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tracing::error;
 
+use super::bell::{Bell, Heard, Listener};
 use super::lane::Lane;
 use super::thread::now;
 use crate::ahead::SegmentFiller;
@@ -27,14 +27,17 @@ const SWEEP_SOON: Duration = Duration::from_secs(5);
 /// How long nothing is committed before a segment is rewritten at once.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// How often it looks while something is committed, if nothing is urgent.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How often a part of a segment is rewritten while something is committed, unless the store is
 /// above its cap: about 10 MiB a second.
 const PACE: Duration = Duration::from_millis(100);
 
 /// The thread that readies the next segment, makes checkpoints, sweeps, and rewrites segments.
 pub(super) struct FillerThread {
-    /// At most one nudge waits: it stands for all.
-    nudges: Option<SyncSender<()>>,
+    bell: Bell,
+    filler: SegmentFiller,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,13 +51,13 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    fn run(self, nudged: &Receiver<()>) {
+    fn run(self, mut listener: Listener) {
         let mut agenda = Agenda::new();
         loop {
-            match agenda.wait(nudged) {
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) => agenda.heard = now(),
+            match listener.wait(agenda.wait()) {
+                Heard::End => break,
+                Heard::Nothing => {}
+                Heard::Word => agenda.heard = now(),
             }
             self.work(&mut agenda);
         }
@@ -178,48 +181,53 @@ impl Agenda {
         self.heard.elapsed() >= enough
     }
 
-    /// Waits for a word that something was committed, or until there is something to do.
-    fn wait(&self, nudged: &Receiver<()>) -> Result<(), RecvTimeoutError> {
+    /// How long to wait for a word that something was committed; `None`: for ever.
+    fn wait(&self) -> Option<Duration> {
         let rewrite = match self.rewriting {
             // A sweep waits for it.
-            Rewriting::UnderWay => return nudged.recv_timeout(PACE),
+            Rewriting::UnderWay => return Some(PACE),
             Rewriting::Worthwhile => Some(IDLE),
             Rewriting::Nothing => None,
         };
         let sweep = self.sweep.map(|due| due.saturating_duration_since(now()));
-        match sweep.into_iter().chain(rewrite).min() {
-            Some(wait) => nudged.recv_timeout(wait),
-            None => nudged.recv().map_err(RecvTimeoutError::from),
-        }
+        sweep.into_iter().chain(rewrite).min()
     }
 }
 
 impl FillerThread {
     pub(super) fn spawn(work: Ahead) -> io::Result<Self> {
-        let (nudges, nudged) = sync_channel(1);
+        let (listener, rope) = Listener::new(LOOK);
+        let filler = work.filler.clone();
         let thread = Builder::new()
             .name("skychat-ahead".to_owned())
-            .spawn(move || work.run(&nudged))?;
+            .spawn(move || work.run(listener))?;
         let thread = FillerThread {
-            nudges: Some(nudges),
+            bell: Bell::new(rope, thread.thread()),
+            filler,
             thread: Some(thread),
         };
         // There may be a checkpoint to be made from the start.
-        thread.nudge();
+        thread.hurry();
         Ok(thread)
     }
 
     /// Says that something was committed.
     pub(super) fn nudge(&self) {
-        if let Some(nudges) = &self.nudges {
-            // If it is full, the thread is about to look.
-            let _ = nudges.try_send(());
+        if self.filler.is_behind() {
+            self.bell.ring_now();
+        } else {
+            self.bell.ring();
         }
+    }
+
+    /// Says that there is something to do now.
+    pub(super) fn hurry(&self) {
+        self.bell.ring_now();
     }
 
     /// Waits for its end.
     pub(super) fn end(&mut self) {
-        self.nudges = None;
+        self.bell.end();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

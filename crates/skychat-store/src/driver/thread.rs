@@ -212,7 +212,7 @@ impl<F: FnMut(Done)> Worker<F> {
                 return None;
             }
             if std::mem::take(&mut queue.nudge) {
-                self.ahead.nudge();
+                self.ahead.hurry();
             }
             if self.writer.has_checkpoint() {
                 return Some(Vec::new());

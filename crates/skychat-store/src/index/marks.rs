@@ -1,5 +1,6 @@
 //! Where records stand, coarsely: one mark for about 16 KiB of journal, for the newest segments.
 //! Of all others it is known what stands before them; their marks are made when they are needed.
+//! A daemon that is busy notes thousands a minute, so they are kept small.
 
 use std::collections::VecDeque;
 
@@ -9,7 +10,7 @@ use crate::layout::SEGMENT_LEN;
 /// Bytes of journal from one mark to the next, if records are not larger.
 const STRIDE: u64 = 16 * 1024;
 /// Segments of which marks are kept as they are written.
-const RECENT: usize = 16;
+const RECENT: usize = 8;
 
 /// Where one record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,24 +72,116 @@ pub(crate) enum Near {
     Within { start: Start, last: u64 },
 }
 
-/// The marks of a journal: 48 bytes for every 16 KiB of its newest segments, and 24 for every
+/// The marks of one segment, in order: 20 bytes each.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentMarks {
+    start: Start,
+    marks: Vec<Packed>,
+}
+
+/// A mark, counted from the start of its segment.
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    group: u32,
+    events: u32,
+    offset: u32,
+    /// From the offset on.
+    length: u32,
+    index: u16,
+}
+
+impl SegmentMarks {
+    pub(crate) const fn new(start: Start) -> Self {
+        SegmentMarks {
+            start,
+            marks: Vec::new(),
+        }
+    }
+
+    pub(crate) fn from_marks(start: Start, marks: impl IntoIterator<Item = Mark>) -> Self {
+        let marks = marks.into_iter().filter_map(|mark| pack(&start, &mark));
+        SegmentMarks {
+            start,
+            marks: marks.collect(),
+        }
+    }
+
+    /// Notes the next one of the segment. One that is 4 GiB or 4 billion away from its start, which
+    /// no segment is, is left out: what it is for is found from the one before.
+    pub(crate) fn push(&mut self, mark: &Mark) {
+        self.marks.extend(pack(&self.start, mark));
+    }
+
+    pub(crate) const fn start(&self) -> &Start {
+        &self.start
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    fn first(&self) -> Option<Mark> {
+        self.marks.first().map(|packed| self.unpack(packed))
+    }
+
+    pub(crate) fn last(&self) -> Option<Mark> {
+        self.marks.last().map(|packed| self.unpack(packed))
+    }
+
+    /// The last one that is before something; those that are stand before all others.
+    pub(crate) fn last_before(&self, mut is_before: impl FnMut(&Mark) -> bool) -> Option<Mark> {
+        let before = |packed: &Packed| is_before(&self.unpack(packed));
+        let after = self.marks.partition_point(before);
+        let found = self.marks.get(after.checked_sub(1)?)?;
+        Some(self.unpack(found))
+    }
+
+    /// Gives back what a growing list took too much.
+    pub(crate) fn shrink(&mut self) {
+        self.marks.shrink_to_fit();
+    }
+
+    fn unpack(&self, packed: &Packed) -> Mark {
+        let offset = u64::from(packed.offset);
+        Mark {
+            record: RecordId {
+                group: self.start.groups.saturating_add(packed.group.into()),
+                index: packed.index,
+            },
+            events: self.start.events.saturating_add(packed.events.into()),
+            segment: self.start.segment,
+            offset,
+            group_end: offset.saturating_add(packed.length.into()),
+        }
+    }
+}
+
+fn pack(start: &Start, mark: &Mark) -> Option<Packed> {
+    let from = |value: u64, start: u64| u32::try_from(value.checked_sub(start)?).ok();
+    Some(Packed {
+        group: from(mark.record.group, start.groups)?,
+        events: from(mark.events, start.events)?,
+        offset: from(mark.offset, 0)?,
+        length: from(mark.group_end, mark.offset)?,
+        index: mark.record.index,
+    })
+}
+
+/// The marks of a journal: 20 bytes for every 16 KiB of its newest segments, and 24 for every
 /// segment.
 #[derive(Debug)]
 pub(crate) struct Marks {
     /// Of every segment, in order.
     starts: Vec<Start>,
-    /// In the order of the journal, of whole segments.
-    marks: VecDeque<Mark>,
-    /// Segments with marks.
-    marked: usize,
+    /// Of the newest segments, in order; none of them is empty.
+    recent: VecDeque<SegmentMarks>,
 }
 
 impl Marks {
     pub(crate) const fn new() -> Self {
         Marks {
             starts: Vec::new(),
-            marks: VecDeque::new(),
-            marked: 0,
+            recent: VecDeque::new(),
         }
     }
 
@@ -99,45 +192,46 @@ impl Marks {
 
     /// Notes a record, the next of the journal, if there is none near before it.
     pub(crate) fn note(&mut self, mark: Mark) {
-        if self.marks.back().is_some_and(|last| last.is_near(&mark)) {
+        if let Some(newest) = self.recent.back_mut()
+            && newest.start.segment == mark.segment
+        {
+            if !newest.last().is_some_and(|last| last.is_near(&mark)) {
+                newest.push(&mark);
+            }
             return;
         }
-        if self.marks.back().map(|last| last.segment) != Some(mark.segment) {
-            self.marked = self.marked.saturating_add(1);
-            if self.marked > RECENT {
-                self.forget_first();
-            }
+        let Some(start) = self.of_segment(mark.segment) else {
+            return;
+        };
+        let marks = SegmentMarks::from_marks(start, [mark]);
+        if marks.is_empty() {
+            return;
         }
-        self.marks.push_back(mark);
-    }
-
-    fn forget_first(&mut self) {
-        let first = self.marks.front().map(|mark| mark.segment);
-        while self.marks.front().map(|mark| mark.segment) == first {
-            if self.marks.pop_front().is_none() {
-                break;
-            }
+        if let Some(full) = self.recent.back_mut() {
+            full.shrink();
         }
-        self.marked = self.marked.saturating_sub(1);
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(marks);
     }
 
     /// A segment was rewritten: its generation, and its new marks.
     pub(crate) fn rewritten(&mut self, segment: u32, generation: u32, marks: &[Mark]) {
-        if let Some(start) = self.start_mut(segment) {
-            start.generation = generation;
-        }
-        let from = self.marks.partition_point(|mark| mark.segment < segment);
-        let to = self.marks.partition_point(|mark| mark.segment <= segment);
-        if from == to {
+        let Some(start) = self.start_mut(segment) else {
             return;
-        }
-        let behind = self.marks.split_off(to);
-        self.marks.truncate(from);
+        };
+        start.generation = generation;
+        let marks = SegmentMarks::from_marks(*start, marks.iter().copied());
+        let same = |recent: &SegmentMarks| recent.start.segment == segment;
+        let Some(at) = self.recent.iter().position(same) else {
+            return;
+        };
         if marks.is_empty() {
-            self.marked = self.marked.saturating_sub(1);
+            self.recent.remove(at);
+        } else if let Some(old) = self.recent.get_mut(at) {
+            *old = marks;
         }
-        self.marks.extend(marks);
-        self.marks.extend(behind);
     }
 
     fn start_mut(&mut self, segment: u32) -> Option<&mut Start> {
@@ -188,19 +282,20 @@ impl Marks {
     fn near(
         &self,
         starts_before: impl FnMut(&Start) -> bool,
-        is_before: impl FnMut(&Mark) -> bool,
+        mut is_before: impl FnMut(&Mark) -> bool,
     ) -> Option<Near> {
         let at = self.starts.partition_point(starts_before).checked_sub(1)?;
         let start = *self.starts.get(at)?;
-        let first = self.marks.front().map(|mark| mark.segment);
+        let first = self.recent.front().map(|marks| marks.start.segment);
         if first.is_none_or(|first| start.segment < first) {
             let next = self.starts.get(at.saturating_add(1))?;
             let last = next.groups;
             return Some(Near::Within { start, last });
         }
-        let after = self.marks.partition_point(is_before);
-        let mark = self.marks.get(after.checked_sub(1)?).copied();
-        mark.map(Near::At)
+        let begins_before = |marks: &SegmentMarks| marks.first().is_some_and(|m| is_before(&m));
+        let after = self.recent.partition_point(begins_before);
+        let marks = self.recent.get(after.checked_sub(1)?)?;
+        marks.last_before(is_before).map(Near::At)
     }
 }
 
@@ -286,6 +381,47 @@ mod tests {
             marks.before_event(6),
             Some(Near::At(mark(6, 0, 3, 224 + STRIDE, 5)))
         );
-        assert_eq!(marks.marks.len(), RECENT * 2);
+        assert_eq!(marks.recent.len(), RECENT);
+    }
+
+    #[test]
+    fn marks_come_back_as_they_were_noted() {
+        let start = start(7, 1 << 40, 1 << 50);
+        let of = |group, offset, events| mark((1 << 40) + group, 3, 7, offset, (1 << 50) + events);
+        let most = u64::from(u32::MAX);
+        let all = [of(1, 224, 0), of(most, most - 9, most)];
+        let mut marks = SegmentMarks::from_marks(start, all);
+        // None of these fits.
+        for far in [of(most + 1, 9, 9), of(9, most + 1, 9), of(9, 9, most + 1)] {
+            marks.push(&far);
+        }
+        let (first, last) = (marks.first(), marks.last());
+        assert_eq!((first, last), (Some(all[0]), Some(all[1])));
+        let before = |group| marks.last_before(|mark| mark.record.group <= group);
+        assert_eq!(before(1 << 40), None);
+        assert_eq!(before((1 << 40) + 5), Some(all[0]));
+        assert_eq!(before(u64::MAX), Some(all[1]));
+    }
+
+    #[test]
+    fn a_rewritten_segment_has_its_new_marks() {
+        let mut marks = Marks::new();
+        for segment in 1..=3 {
+            let groups = u64::from(segment) * 10;
+            marks.begin(start(segment, groups, groups));
+            marks.note(mark(groups + 1, 0, segment, 224, groups));
+            marks.note(mark(groups + 5, 0, segment, 224 + STRIDE, groups));
+        }
+        let at = |marks: &Marks, group| marks.before(RecordId { group, index: 3 });
+        let new = mark(22, 0, 2, 300, 20);
+        marks.rewritten(2, 9, &[new]);
+        assert_eq!(marks.generation(2), 9);
+        assert_eq!(at(&marks, 27), Some(Near::At(new)));
+        // What comes before it is behind the marks of the segment before.
+        let before = mark(15, 0, 1, 224 + STRIDE, 10);
+        assert_eq!(at(&marks, 21), Some(Near::At(before)));
+        marks.rewritten(2, 10, &[]);
+        assert_eq!(at(&marks, 27), Some(Near::At(before)));
+        assert_eq!(at(&marks, 33), Some(Near::At(mark(31, 0, 3, 224, 30))));
     }
 }
