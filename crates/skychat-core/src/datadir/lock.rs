@@ -13,7 +13,7 @@ use super::{LOCK, control};
 /// it ends. The file stays where it is: removing it would let two processes hold two locks.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _held: File,
+    held: File,
 }
 
 impl Lock {
@@ -21,7 +21,7 @@ impl Lock {
         let path = dir.join(LOCK);
         let file = mode::open_or_create(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _held: file }),
+            Ok(()) => Ok(Lock { held: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Held {
                 dir: dir.into(),
                 // Only to help: who has the lock may not have written it yet.
@@ -29,6 +29,15 @@ impl Lock {
             }),
             Err(TryLockError::Error(source)) => Err(LockError::Refused { path, source }),
         }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing alone would leave it with every process that this one is starting just now: between `fork` and `exec`
+    /// they have all its files.
+    fn drop(&mut self) {
+        // Refused, the lock still ends with the last of those files.
+        let _ = self.held.unlock();
     }
 }
 
@@ -79,5 +88,30 @@ impl std::fmt::Display for Process {
             Some(pid) => write!(f, "process {pid}"),
             None => f.write_str("another process"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_when_dropped_though_a_process_being_started_has_the_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let lock = Lock::take(temp.path()).unwrap();
+        // Shares what is locked, as the files of a child do until its `exec`.
+        let of_child = lock.held.try_clone().unwrap();
+        assert!(matches!(
+            Lock::take(temp.path()),
+            Err(LockError::Held { .. })
+        ));
+        drop(lock);
+        let again = Lock::take(temp.path()).unwrap();
+        drop(of_child);
+        assert!(matches!(
+            Lock::take(temp.path()),
+            Err(LockError::Held { .. })
+        ));
+        drop(again);
     }
 }
