@@ -4,7 +4,7 @@
 //! Once with 256 in flight, by the library and by `POST /v1/messages` over 256 connections kept
 //! alive; and once, by two other nodes, with a thousand sends a second, come what may: each is due at an
 //! instant of its own, and what it takes is counted from there. Beside it, from the same run and the same
-//! disk: what one `fdatasync` takes.
+//! disk: what one `fdatasync` takes, and what it makes of a thousand writes a second with nothing above it.
 //!
 //! `cargo bench -- durable`. The directory is `$SKYCHAT_BENCH_DIR`, else the target directory: it
 //! has to be on a disk for the figures to mean something.
@@ -17,6 +17,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -35,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 
 const IN_FLIGHT: usize = 256;
 const BODY: usize = 256;
+/// About what a message takes in the journal of its author, with its group.
+const WRITTEN: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -158,11 +161,16 @@ async fn measure(report: &mut Report, amount: Amount, [library, http, paced]: [b
     if paced {
         // Those of before have segments of hundreds of thousands of messages to rewrite.
         let pair = Pair::start().await;
+        let alone = RefCell::new((Vec::new(), Vec::new()));
         let figures = rounds(&pair, amount, amount.paced_rounds, async |messages| {
             let messages = messages.min(amount.paced);
+            let took = disk_at_pace(pair.dir.path(), messages);
+            alone.borrow_mut().0.push(median(took.clone()));
+            alone.borrow_mut().1.push(quantile(took, 0.99));
             at_pace(&pair.ann, pair.to(), messages).await
         });
         let figures = figures.await;
+        let (half, tail) = alone.into_inner();
         report.section("1,000 messages a second, each when it is due", "the target");
         report.row(Row::shown("paced/rate", "got", figures.rate, "messages/s"));
         let sync = figures.sync;
@@ -174,6 +182,16 @@ async fn measure(report: &mut Report, amount: Amount, [library, http, paced]: [b
             report.row(within(&format!("paced/{id}"), what, took, sync, most));
         }
         fdatasync(report, "paced", sync);
+        let rows = [("p50", "half", half), ("p99", "99 of 100", tail)];
+        for (id, part, took) in rows {
+            let what = format!("one file written and synced at that pace, no more: {part} within");
+            report.row(Row::shown(
+                format!("paced/disk-{id}"),
+                what,
+                median(took),
+                "ms",
+            ));
+        }
         pair.stop().await;
     }
 }
@@ -332,6 +350,34 @@ async fn at_pace(node: &Node, to: PublicKey, messages: usize) -> Took {
         latencies.push(send.await.unwrap());
     }
     (began.elapsed(), latencies)
+}
+
+/// What the disk alone makes of that: as much as a message takes, a thousand times a second, over zeros that are there
+/// already. What is due is written as one and synced. Milliseconds that each of them took from when it was due.
+fn disk_at_pace(dir: &Path, messages: usize) -> Vec<f64> {
+    let path = dir.join("paced");
+    let file = File::create(&path).unwrap();
+    file.write_all_at(&vec![0; WRITTEN * messages], 0).unwrap();
+    file.sync_all().unwrap();
+    let block = vec![1; WRITTEN * messages];
+    let began = Instant::now();
+    let due = |n: usize| began + PACE * n as u32;
+    let mut took = Vec::with_capacity(messages);
+    while took.len() < messages {
+        let from = took.len();
+        std::thread::sleep(due(from).saturating_duration_since(Instant::now()));
+        let ready = (from + 1..messages).find(|n| due(*n) > Instant::now());
+        let to = ready.unwrap_or(messages);
+        file.write_all_at(
+            &block[from * WRITTEN..to * WRITTEN],
+            (from * WRITTEN) as u64,
+        )
+        .unwrap();
+        file.sync_data().unwrap();
+        took.extend((from..to).map(|n| due(n).elapsed().as_secs_f64() * 1e3));
+    }
+    std::fs::remove_file(&path).unwrap();
+    took
 }
 
 /// Sends so many messages, one at a time on each way; how long all and each took.

@@ -58,6 +58,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod copy;
 mod error;
 mod layout;
 mod wire;
@@ -73,6 +74,7 @@ pub mod record;
 pub mod sync;
 pub mod text;
 
+pub use copy::append;
 pub use error::DecodeError;
 pub use ids::{
     BatchId, BodyHash, EntryId, EventSeq, FeedId, Incarnation, KeyId, LinkId, MessageId, Moment,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chacha20::ChaCha20Rng;
 use skychat_identity::PublicKey;
+use skychat_proto::append;
 use skychat_proto::entry::Header;
 use skychat_proto::ids::{EntryId, EventSeq, FeedId, MessageId, Position, SpaceId, TableId};
 use skychat_proto::range::RawRange;
@@ -290,7 +291,7 @@ impl Stage {
                     fact,
                     |_, out| out.extend_from_slice(range.head_block()),
                     |_, out| {
-                        out.extend_from_slice(range.bodies());
+                        append(out, range.bodies());
                         Some(())
                     },
                 )

@@ -1,5 +1,6 @@
 //! Messages from frames.
 
+use skychat_proto::append;
 use skychat_proto::ids::ServiceId;
 use skychat_proto::limits::{MAX_LINK_MESSAGE, MAX_MESSAGE, MAX_SYNC_MESSAGE};
 
@@ -102,7 +103,7 @@ impl Slot {
         if length > self.limit {
             return Err(TOO_LONG);
         }
-        self.buffer.extend_from_slice(frame.payload);
+        append(&mut self.buffer, frame.payload);
         if frame.more {
             return Ok(Assembled::Part);
         }

@@ -1,5 +1,7 @@
 //! Records: what is sealed at once. A length, the sealed frames, a tag.
 
+use skychat_proto::append;
+
 use crate::frame::{self, HEADER};
 
 /// Bytes of the length in front of a record.
@@ -64,7 +66,7 @@ impl OpenRecord {
         self.0
             .extend_from_slice(&frame::header(service, more, length));
         for part in parts {
-            self.0.extend_from_slice(part);
+            append(&mut self.0, part);
         }
     }
 
@@ -78,7 +80,7 @@ impl OpenRecord {
     ) {
         self.0
             .extend_from_slice(&frame::header(service, more, length));
-        message.take(usize::from(length), |piece| self.0.extend_from_slice(piece));
+        message.take(usize::from(length), |piece| append(&mut self.0, piece));
     }
 
     /// Ends it: the bytes to seal.

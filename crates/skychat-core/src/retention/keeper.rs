@@ -127,15 +127,12 @@ pub(super) struct Keeper {
     rules: Retention,
     /// The last event of the log that was passed.
     passed: EventSeq,
-    /// Bytes of the journal that were given away, about, of so many.
-    given: u64,
-    total: u64,
-    /// Those of them that are not overwritten yet.
+    /// Bytes that were given away and are not overwritten yet, about.
     pending: u64,
     /// What was given away of late.
     recent: VecDeque<(Moment, u64)>,
-    /// Bytes that are overwritten.
-    dead: u64,
+    /// Bytes that were overwritten in the journal as it is, at the last tick.
+    dead: Option<u64>,
     now: Moment,
     /// Where the log ended at which time, for the time to live.
     marks: VecDeque<(Timestamp, EventSeq)>,
@@ -166,11 +163,9 @@ impl Keeper {
         let mut keeper = Keeper {
             rules,
             passed: EventSeq::ZERO,
-            given: 0,
-            total: 0,
             pending: 0,
             recent: VecDeque::new(),
-            dead: 0,
+            dead: None,
             now: Moment::START,
             marks: VecDeque::new(),
             marks_changed: false,
@@ -193,24 +188,20 @@ impl Keeper {
         self.rules.per_peer_cap.is_some() || self.rules.only.is_some()
     }
 
-    /// Bytes that are in use, about: what was given away here is not, and what the store counts as
-    /// overwritten is not. The store counts more than text, but begins anew with each start, so
-    /// the smaller one of both is nearer.
+    /// Bytes that are in use, about: neither what the store counts as overwritten is, nor what was given away and will
+    /// be.
     pub(super) fn held(&self, usage: Usage) -> u64 {
-        let live = usage.live.saturating_sub(self.pending);
-        live.min(usage.total.saturating_sub(self.given))
+        usage.live.saturating_sub(self.pending)
     }
 
-    /// The journal has so many bytes, of which so many are overwritten. What was given away is
-    /// overwritten within a minute; until then it counts as if it were.
+    /// Of the journal so many bytes are in use and not overwritten. What was given away is overwritten within a minute;
+    /// until then it counts as if it were.
     fn note_usage(&mut self, now: Moment, usage: Usage) {
-        // Where the journal became smaller, what was given away was left out.
-        let gone = self.total.saturating_sub(usage.total);
-        self.given = self.given.saturating_sub(gone);
-        self.total = usage.total;
+        // It becomes less where a segment is rewritten: what was overwritten is not in it any more.
         let dead = usage.total.saturating_sub(usage.live);
-        self.pending = self.pending.saturating_sub(dead.saturating_sub(self.dead));
-        self.dead = dead;
+        let more = dead.saturating_sub(self.dead.unwrap_or(dead));
+        self.dead = Some(dead);
+        self.pending = self.pending.saturating_sub(more);
         let is_old = |at: Moment| now.saturating_since(at) >= SWEPT;
         while self.recent.front().is_some_and(|(at, _)| is_old(*at)) {
             self.recent.pop_front();
@@ -220,8 +211,11 @@ impl Keeper {
     }
 
     fn give(&mut self, bytes: u64) {
-        self.given = self.given.saturating_add(bytes);
         self.pending = self.pending.saturating_add(bytes);
+        self.note_given(bytes);
+    }
+
+    fn note_given(&mut self, bytes: u64) {
         match self.recent.back_mut() {
             Some((at, sum)) if *at == self.now => *sum = sum.saturating_add(bytes),
             _ => self.recent.push_back((self.now, bytes)),

@@ -178,12 +178,9 @@ pub struct KeptRow {
     /// … and the life that wrote it, 8 bytes: in a store that was made anew another event may have that number.
     #[prost(bytes = "vec", tag = "5")]
     pub life: Vec<u8>,
-    /// Bytes of the journal that were given away and are not rewritten yet, about …
-    #[prost(uint64, tag = "6")]
-    pub given: u64,
-    /// … of so many.
-    #[prost(uint64, tag = "7")]
-    pub total: u64,
+    /// Bytes that were given away and were not overwritten yet, about.
+    #[prost(uint64, tag = "8")]
+    pub pending: u64,
     /// Wall times, in milliseconds since 1970, at which the log ended …
     #[prost(uint64, repeated, tag = "3")]
     pub times: Vec<u64>,

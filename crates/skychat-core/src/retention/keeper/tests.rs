@@ -50,9 +50,10 @@ struct Play {
     acked: BTreeMap<u8, u64>,
     millis: u64,
     given: u64,
-    /// What was given away is overwritten every 30 seconds.
+    /// What was given away is overwritten every 30 seconds, and a segment rewritten without it in the round behind that.
     swept: u64,
     swept_at: u64,
+    rewritten: u64,
 }
 
 impl Play {
@@ -68,6 +69,7 @@ impl Play {
             given: 0,
             swept: 0,
             swept_at: 0,
+            rewritten: 0,
         }
     }
 
@@ -175,11 +177,12 @@ impl Play {
         let last = EventSeq::new(self.lines.len() as u64);
         let moment = Moment::since_start(Duration::from_millis(self.millis));
         let wall = Timestamp::from_millis(1_000_000 + self.millis);
+        self.rewritten = self.swept;
         if self.millis / (30 * SECOND) != self.swept_at {
             (self.swept_at, self.swept) = (self.millis / (30 * SECOND), self.given);
         }
-        let total = self.lines.len() as u64 * 1_040;
-        let live = total - self.swept;
+        let total = self.lines.len() as u64 * 1_040 - self.rewritten;
+        let live = total - (self.swept - self.rewritten);
         let usage = Usage { total, live };
         self.keeper
             .tick((moment, wall), (last, life_of(last), last), usage, &spaces);
