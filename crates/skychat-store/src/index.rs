@@ -18,7 +18,7 @@ pub(crate) use tail::{Block, Tail};
 pub use tail::{MAX_TAIL, MessageRef};
 
 use crate::record::Span;
-use crate::sweep::Unswept;
+use crate::sweep::{Sweeps, Unswept};
 
 /// A record, for as long as the store exists: the number of its group, and which record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,6 +169,7 @@ pub(crate) struct Index {
     pub(crate) checkpoints: BTreeMap<u32, [u8; 32]>,
     /// What is dead and not overwritten yet.
     pub(crate) unswept: Unswept,
+    pub(crate) sweeps: Sweeps,
     /// About how many bytes of each segment are dead and overwritten.
     pub(crate) dead: BTreeMap<u32, u64>,
     pub(crate) marks: Marks,
@@ -189,6 +190,7 @@ impl Index {
             lives: Vec::new(),
             checkpoints: BTreeMap::new(),
             unswept: Unswept::new(),
+            sweeps: Sweeps { begun: 0, ended: 0 },
             dead: BTreeMap::new(),
             marks: Marks::new(),
             tail,

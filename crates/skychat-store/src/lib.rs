@@ -106,7 +106,7 @@ pub use reader::{StoreReader, StoreSize, Usage};
 pub use rebuild::{ReadOnly, Rewriter};
 pub use rewrite::SegmentRewriter;
 pub use survey::Progress;
-pub use sweep::Sweeper;
+pub use sweep::{Sweeper, Sweeps};
 pub use writer::{
     GROUP_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, SegmentSizes, StoreWriter, batch_size,
 };

@@ -34,9 +34,20 @@ const ROWS: usize = 64;
 const ENTRIES: u64 = 4096;
 const BYTES: usize = 1024 * 1024;
 
+/// How many sweeps there were since the start. Each overwrites what was dead when it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sweeps {
+    /// How many began.
+    pub begun: u64,
+    /// The number of the last one that came to its end; the first is 1.
+    pub ended: u64,
+}
+
 /// One sweep: what was listed when it began.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
+    /// Which of this start it is.
+    number: u64,
     /// What is left to do.
     rows: VecDeque<RecordId>,
     spans: VecDeque<Span>,
@@ -133,6 +144,7 @@ impl Sweeper {
                 // What came meanwhile, or was not found yet, is left for the next sweep.
                 let mut index = self.shared.write();
                 index.unswept.done(&round.swept);
+                index.sweeps.ended = round.number;
                 for (segment, bytes) in round.tally.dead {
                     index.add_dead(segment, bytes);
                 }
@@ -151,12 +163,14 @@ impl Sweeper {
     }
 
     fn begin(&self) -> Option<Box<Round>> {
-        let index = self.shared.read();
-        let listed = &index.unswept;
-        if listed.is_empty() {
+        let mut index = self.shared.write();
+        if index.unswept.is_empty() {
             return None;
         }
+        index.sweeps.begun = index.sweeps.begun.saturating_add(1);
+        let listed = &index.unswept;
         Some(Box::new(Round {
+            number: index.sweeps.begun,
             rows: listed.rows.iter().copied().collect(),
             spans: listed.spans().collect(),
             look: listed.all.map(|group| look::Look::new(&index, group)),

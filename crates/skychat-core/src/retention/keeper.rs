@@ -6,6 +6,7 @@
 //! again; what it had to leave behind, because it is still owed, it remembers as one span for each
 //! feed. How far it came stands in rows of the journal, written with what was given away.
 
+mod given;
 mod job;
 mod rows;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use skychat_proto::ids::{
 use skychat_store::{RecordId, Usage};
 
 use super::Retention;
+use given::Given;
 use job::{Conversation, Job, LogWalk};
 
 /// Events or messages that are read at once.
@@ -29,8 +31,6 @@ const MARKS: u32 = 32;
 /// Into so many parts goes the time that text lingers when there is too much of it: better it goes early than that
 /// nothing new is taken.
 const PRESSED: u32 = 10;
-/// What was given away is overwritten by then.
-const SWEPT: Duration = Duration::from_secs(60);
 /// Times that are remembered at most, if the clock is put back again and again.
 const MAX_MARKS: usize = 128;
 /// The shortest span between two of them for the time to live.
@@ -127,13 +127,7 @@ pub(super) struct Keeper {
     rules: Retention,
     /// The last event of the log that was passed.
     passed: EventSeq,
-    /// Bytes that were given away and are not overwritten yet, about.
-    pending: u64,
-    /// What was given away of late.
-    recent: VecDeque<(Moment, u64)>,
-    /// Bytes that were overwritten in the journal as it is, at the last tick.
-    dead: Option<u64>,
-    now: Moment,
+    given: Given,
     /// Where the log ended at which time, for the time to live.
     marks: VecDeque<(Timestamp, EventSeq)>,
     marks_changed: bool,
@@ -163,10 +157,7 @@ impl Keeper {
         let mut keeper = Keeper {
             rules,
             passed: EventSeq::ZERO,
-            pending: 0,
-            recent: VecDeque::new(),
-            dead: None,
-            now: Moment::START,
+            given: Given::default(),
             marks: VecDeque::new(),
             marks_changed: false,
             came: VecDeque::new(),
@@ -191,35 +182,7 @@ impl Keeper {
     /// Bytes that are in use, about: neither what the store counts as overwritten is, nor what was given away and will
     /// be.
     pub(super) fn held(&self, usage: Usage) -> u64 {
-        usage.live.saturating_sub(self.pending)
-    }
-
-    /// Of the journal so many bytes are in use and not overwritten. What was given away is overwritten within a minute;
-    /// until then it counts as if it were.
-    fn note_usage(&mut self, now: Moment, usage: Usage) {
-        // It becomes less where a segment is rewritten: what was overwritten is not in it any more.
-        let dead = usage.total.saturating_sub(usage.live);
-        let more = dead.saturating_sub(self.dead.unwrap_or(dead));
-        self.dead = Some(dead);
-        self.pending = self.pending.saturating_sub(more);
-        let is_old = |at: Moment| now.saturating_since(at) >= SWEPT;
-        while self.recent.front().is_some_and(|(at, _)| is_old(*at)) {
-            self.recent.pop_front();
-        }
-        let recent = self.recent.iter().map(|(_, bytes)| *bytes);
-        self.pending = self.pending.min(recent.fold(0, u64::saturating_add));
-    }
-
-    fn give(&mut self, bytes: u64) {
-        self.pending = self.pending.saturating_add(bytes);
-        self.note_given(bytes);
-    }
-
-    fn note_given(&mut self, bytes: u64) {
-        match self.recent.back_mut() {
-            Some((at, sum)) if *at == self.now => *sum = sum.saturating_add(bytes),
-            _ => self.recent.push_back((self.now, bytes)),
-        }
+        usage.live.saturating_sub(self.given.bytes())
     }
 
     /// Whether nothing more is to be taken for now.
@@ -237,8 +200,8 @@ impl Keeper {
         spaces: &[Space],
     ) {
         self.note_times(now, wall, last);
-        (self.last, self.life, self.now) = (last, life, now);
-        self.note_usage(now, usage);
+        (self.last, self.life) = (last, life);
+        self.given.forget(usage);
         let held = self.held(usage);
         let room = self.rules.room();
         let (high, low) = (room.saturating_sub(room / 8), room.saturating_sub(room / 4));
@@ -378,7 +341,7 @@ impl Keeper {
         if left.from >= left.to {
             self.left.remove(&feed);
         }
-        self.give(freed);
+        self.given.add(freed);
         step.rows.push(self.left_row(&feed));
         step.rows.push(self.log_row());
         step

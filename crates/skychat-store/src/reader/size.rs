@@ -1,6 +1,7 @@
 //! How large a store is.
 
 use super::StoreReader;
+use crate::sweep::Sweeps;
 
 /// How much of the journal is of use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,6 +10,10 @@ pub struct Usage {
     pub total: u64,
     /// How many of them would be left if all that is dead, and overwritten, were left out; about.
     pub live: u64,
+    /// Nothing is dead that is not overwritten.
+    pub is_swept: bool,
+    /// The sweeps that overwrite it.
+    pub sweeps: Sweeps,
 }
 
 /// How large a store is.
@@ -43,6 +48,8 @@ impl StoreReader {
         Usage {
             total: index.bytes,
             live: index.bytes.saturating_sub(dead),
+            is_swept: index.unswept.is_empty(),
+            sweeps: index.sweeps,
         }
     }
 }

@@ -204,7 +204,7 @@ impl Keeper {
         tally.spans.add(seen);
         tally.newest = tally.newest.max(Some(seen.event));
         if !is_left {
-            self.give(freed);
+            self.given.add(freed);
         }
         freed
     }

@@ -25,8 +25,7 @@ impl Keeper {
             if key == LOG {
                 let row: KeptRow = tables::decode_row(row)?;
                 self.passed = EventSeq::new(row.passed);
-                self.pending = row.pending;
-                self.note_given(row.pending);
+                self.given.add(row.pending);
                 let life = life_of(EventSeq::new(row.last));
                 is_other = row.last > 0 && life != Incarnation::from_slice(&row.life);
                 let times = row.times.iter().copied().map(Timestamp::from_millis);
@@ -64,7 +63,7 @@ impl Keeper {
         let row = KeptRow {
             passed: self.passed.get(),
             last: self.last.get(),
-            pending: self.pending,
+            pending: self.given.bytes(),
             life: self
                 .life
                 .map(|life| life.as_bytes().to_vec())

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use skychat_identity::{PublicKey, SecretKey};
 use skychat_proto::ids::{Incarnation, Stream};
+use skychat_store::Sweeps;
 
 use super::*;
 
@@ -53,6 +54,7 @@ struct Play {
     /// What was given away is overwritten every 30 seconds, and a segment rewritten without it in the round behind that.
     swept: u64,
     swept_at: u64,
+    sweeps: u64,
     rewritten: u64,
 }
 
@@ -69,6 +71,7 @@ impl Play {
             given: 0,
             swept: 0,
             swept_at: 0,
+            sweeps: 0,
             rewritten: 0,
         }
     }
@@ -180,10 +183,19 @@ impl Play {
         self.rewritten = self.swept;
         if self.millis / (30 * SECOND) != self.swept_at {
             (self.swept_at, self.swept) = (self.millis / (30 * SECOND), self.given);
+            self.sweeps += 1;
         }
         let total = self.lines.len() as u64 * 1_040 - self.rewritten;
         let live = total - (self.swept - self.rewritten);
-        let usage = Usage { total, live };
+        let usage = Usage {
+            total,
+            live,
+            is_swept: self.swept == self.given,
+            sweeps: Sweeps {
+                begun: self.sweeps,
+                ended: self.sweeps,
+            },
+        };
         self.keeper
             .tick((moment, wall), (last, life_of(last), last), usage, &spaces);
         let step = self.keeper.times();
@@ -404,6 +416,12 @@ fn a_total_is_kept_under_a_steady_load() {
         play.round(usize::MAX);
         assert!(!play.keeper.is_over());
         assert!(play.held() <= room - room / 8 + 60_000, "{}", play.held());
+        // No more goes than has to.
+        assert!(
+            n < 120 || play.held() >= room - room / 4 - 60_000,
+            "{}",
+            play.held()
+        );
     }
     let first = play.lines.iter().position(|line| line.dropped.is_none());
     let first = first.unwrap();
