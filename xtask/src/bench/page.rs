@@ -38,6 +38,7 @@ const TRIED: &str = "
 ## What was tried
 
 What was expected of a change, what came of it, and whether it was kept: [benchmarks/tried.md](benchmarks/tried.md).
+Where the time goes, and how to see it: [benchmarks/profiling.md](benchmarks/profiling.md).
 ";
 
 /// Renders everything.
