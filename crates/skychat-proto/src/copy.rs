@@ -5,8 +5,9 @@ const PIECE: usize = 2048;
 
 /// Appends `bytes`, as [`Vec::extend_from_slice`] does, at a speed that does not depend on where the two happen to lie.
 ///
-/// On processors of AMD (Zen 3 and later) `rep movsb` takes about twenty times as long where the target begins one to
-/// sixteen bytes further into its page than the source does (glibc bug 30994): two gigabytes a second. Copied in pieces it is not used.
+/// On processors of AMD that name it fast (`fsrm`, from Zen 3 on) `rep movsb` takes about twenty times as long where the
+/// target begins one to sixteen bytes further into its page than the source does: two gigabytes a second, measured in
+/// `docs/benchmarks/tried.md`. Copied in pieces it is not used.
 #[inline]
 pub fn append(to: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.len() <= PIECE {

@@ -178,7 +178,7 @@ pub struct KeptRow {
     /// … and the life that wrote it, 8 bytes: in a store that was made anew another event may have that number.
     #[prost(bytes = "vec", tag = "5")]
     pub life: Vec<u8>,
-    /// Bytes that were given away and were not overwritten yet, about.
+    /// Bytes that were given away and were not overwritten yet, about. Tags 6 and 7 meant something else.
     #[prost(uint64, tag = "8")]
     pub pending: u64,
     /// Wall times, in milliseconds since 1970, at which the log ended …
