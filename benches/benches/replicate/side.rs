@@ -259,6 +259,8 @@ impl Side {
                     });
                 }
                 output @ Output::Load { .. } => self.act(output).await,
+                // What is in it is on disk: it waits for what was said before.
+                output @ Output::Push { .. } if !self.waits() => self.act(output).await,
                 // It waits for the batch that is filled, or for the last one under way.
                 output if !self.open.is_empty() => self.after.push(output),
                 output => match self.under_way.back_mut() {
@@ -267,6 +269,12 @@ impl Side {
                 },
             }
         }
+    }
+
+    /// Whether something is to be said when a batch is on disk.
+    fn waits(&self) -> bool {
+        let mut after = self.under_way.iter().map(|(_, _, after)| after);
+        !self.after.is_empty() || after.any(|after| !after.is_empty())
     }
 
     /// Hands what is to be written to the journal, as far as it takes it.

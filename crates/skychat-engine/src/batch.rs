@@ -1,8 +1,9 @@
 //! The batch that is being filled, and what waits until one is on disk.
 
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
-use skychat_proto::ids::{BatchId, FeedId, Position, TableId};
+use skychat_proto::ids::{BatchId, FeedId, LinkId, Position, TableId};
 use skychat_proto::record::{Batch, Record};
 
 use crate::port::Output;
@@ -28,6 +29,8 @@ pub(crate) struct Batches {
     under_way: VecDeque<(BatchId, Vec<(FeedId, Position)>)>,
     committed: BatchId,
     waiting: VecDeque<(BatchId, Output)>,
+    /// How much of that is for which link; a link is left out when nothing is.
+    waiting_on: BTreeMap<LinkId, usize>,
     at_once: VecDeque<Output>,
 }
 
@@ -42,6 +45,7 @@ impl Batches {
             under_way: VecDeque::new(),
             committed: BatchId::new(0),
             waiting: VecDeque::new(),
+            waiting_on: BTreeMap::new(),
             at_once: VecDeque::new(),
         }
     }
@@ -139,7 +143,21 @@ impl Batches {
         } else {
             self.id
         };
+        if let Some(link) = link_of(&output) {
+            let waiting = self.waiting_on.entry(link).or_default();
+            *waiting = waiting.saturating_add(1);
+        }
         self.waiting.push_back((barrier, output));
+    }
+
+    /// To be done on a link, and about nothing but what is on disk: the batch that is being filled does not hold it
+    /// up, only what waits to be done on that link before it.
+    pub(crate) fn in_turn(&mut self, link: LinkId, output: Output) {
+        if self.waiting_on.contains_key(&link) {
+            self.after(output);
+        } else {
+            self.now(output);
+        }
     }
 
     /// To be done at once.
@@ -155,6 +173,79 @@ impl Batches {
         if *barrier > self.committed {
             return None;
         }
-        self.waiting.pop_front().map(|(_, output)| output)
+        let (_, output) = self.waiting.pop_front()?;
+        if let Some(link) = link_of(&output)
+            && let Entry::Occupied(mut waiting) = self.waiting_on.entry(link)
+        {
+            match waiting.get().checked_sub(1) {
+                None | Some(0) => {
+                    waiting.remove();
+                }
+                Some(left) => *waiting.get_mut() = left,
+            }
+        }
+        Some(output)
+    }
+}
+
+/// The link that something is to be done on in its turn.
+fn link_of(output: &Output) -> Option<LinkId> {
+    match output {
+        Output::Send { link, .. } | Output::Expect { link, .. } => Some(*link),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skychat_identity::SecretKey;
+    use skychat_proto::ids::{EntryId, Incarnation, SpaceId, Stream};
+
+    use super::*;
+
+    /// Something to be done on a link, known by its position.
+    fn on(link: u64, position: u64) -> Output {
+        let feed = FeedId {
+            author: SecretKey::from_seed([1; 32]).public(),
+            space: SpaceId::from_bytes([2; 32]),
+            stream: Stream::MESSAGES,
+            incarnation: Incarnation::from_bytes([3; 8]),
+        };
+        Output::Expect {
+            link: LinkId::new(link),
+            feed,
+            position: Position::new(position),
+            tip: EntryId::ZERO,
+        }
+    }
+
+    fn done(batches: &mut Batches) -> Vec<u64> {
+        let outputs = std::iter::from_fn(|| batches.poll());
+        let positions = outputs.filter_map(|output| match output {
+            Output::Expect { position, .. } => Some(position.get()),
+            _ => None,
+        });
+        positions.collect()
+    }
+
+    #[test]
+    fn what_is_on_disk_waits_only_for_its_link() {
+        let (one, other) = (LinkId::new(1), LinkId::new(2));
+        let mut batches = Batches::new();
+        batches.put(TableId::new(1), vec![1], vec![], false);
+        batches.after(on(1, 10));
+        batches.after(on(1, 11));
+        batches.in_turn(one, on(1, 12));
+        batches.in_turn(other, on(2, 20));
+        assert_eq!(done(&mut batches), [20]);
+
+        let first = batches.take();
+        batches.put(TableId::new(1), vec![2], vec![], false);
+        batches.committed(first.id);
+        assert_eq!(done(&mut batches), [10, 11, 12]);
+        batches.in_turn(one, on(1, 13));
+        assert_eq!(done(&mut batches), [13]);
+        batches.after(on(1, 14));
+        assert_eq!(done(&mut batches), []);
     }
 }

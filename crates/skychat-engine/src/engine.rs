@@ -468,10 +468,13 @@ impl Engine {
                     } else {
                         range
                     };
-                    self.batches.after(Output::Send {
+                    self.batches.in_turn(
                         link,
-                        payload: Payload::Range(signed),
-                    });
+                        Output::Send {
+                            link,
+                            payload: Payload::Range(signed),
+                        },
+                    );
                 }
                 replicator::Output::Expect {
                     link,

@@ -20,7 +20,8 @@ pub enum Output {
         /// What.
         message: SyncMessage,
     },
-    /// A range for service 2. One of our own feeds may still need its signature (zeros).
+    /// A range for service 2, of entries that are on disk here: what was said on that link before is all it waits
+    /// for. One of our own feeds may still need its signature (zeros).
     Push {
         /// To which link.
         link: LinkId,
