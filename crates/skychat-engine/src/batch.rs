@@ -1,6 +1,5 @@
 //! The batch that is being filled, and what waits until one is on disk.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use skychat_proto::ids::{BatchId, FeedId, LinkId, Position, TableId};
@@ -31,6 +30,7 @@ pub(crate) struct Batches {
     waiting: VecDeque<(BatchId, Output)>,
     /// How much of that is for which link; a link is left out when nothing is.
     waiting_on: BTreeMap<LinkId, usize>,
+    /// What one input led to: the driver takes all of it before the next. Ranges among it are held to their windows.
     at_once: VecDeque<Output>,
 }
 
@@ -175,13 +175,11 @@ impl Batches {
         }
         let (_, output) = self.waiting.pop_front()?;
         if let Some(link) = link_of(&output)
-            && let Entry::Occupied(mut waiting) = self.waiting_on.entry(link)
+            && let Some(waiting) = self.waiting_on.get_mut(&link)
         {
-            match waiting.get().checked_sub(1) {
-                None | Some(0) => {
-                    waiting.remove();
-                }
-                Some(left) => *waiting.get_mut() = left,
+            *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                self.waiting_on.remove(&link);
             }
         }
         Some(output)

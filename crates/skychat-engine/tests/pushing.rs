@@ -84,23 +84,17 @@ fn commit(engine: &mut Engine, batch: &Batch) {
     hand(engine, Input::Committed { batch: batch.id });
 }
 
-/// All that the engine says now: where the ranges end, and the messages of the sync service.
-fn said(engine: &mut Engine) -> (Vec<Position>, Vec<SyncMessage>) {
-    let (mut ranges, mut sync) = (Vec::new(), Vec::new());
-    while let Some(output) = engine.poll_output() {
-        match output {
-            Output::Send {
-                payload: Payload::Range(range),
-                ..
-            } => ranges.push(range.end()),
-            Output::Send {
-                payload: Payload::Sync(message),
-                ..
-            } => sync.push(message),
-            _ => {}
-        }
-    }
-    (ranges, sync)
+/// Where the ranges end that go out now.
+fn pushed(engine: &mut Engine) -> Vec<Position> {
+    let outputs = std::iter::from_fn(|| engine.poll_output());
+    let ends = outputs.filter_map(|output| match output {
+        Output::Send {
+            payload: Payload::Range(range),
+            ..
+        } => Some(range.end()),
+        _ => None,
+    });
+    ends.collect()
 }
 
 /// What Bob asked for is pushed: his first `Want` was answered.
@@ -109,7 +103,7 @@ fn followed() -> Engine {
     send(&mut engine, 1);
     let batch = engine.take_batch();
     commit(&mut engine, &batch);
-    assert_eq!(said(&mut engine).0, [], "nobody asked for it yet");
+    assert_eq!(pushed(&mut engine), [], "nobody asked for it yet");
     let message = SyncMessage::Want(Want {
         feed: feed(),
         from: Position::START,
@@ -118,7 +112,7 @@ fn followed() -> Engine {
     let link = LINK;
     hand(&mut engine, Input::Sync { link, message });
     // The `open` entry and the message.
-    assert_eq!(said(&mut engine).0, [Position::new(2)]);
+    assert_eq!(pushed(&mut engine), [Position::new(2)]);
     assert!(!engine.has_batch());
     engine
 }
@@ -131,14 +125,14 @@ fn a_message_that_is_on_disk_waits_for_no_later_one() {
     send(&mut engine, 3);
     let third = engine.take_batch();
     send(&mut engine, 4);
-    assert_eq!(said(&mut engine).0, [], "nothing of it is on disk");
+    assert_eq!(pushed(&mut engine), [], "nothing of it is on disk");
 
     commit(&mut engine, &second);
-    assert_eq!(said(&mut engine).0, [Position::new(3)]);
+    assert_eq!(pushed(&mut engine), [Position::new(3)]);
     commit(&mut engine, &third);
-    assert_eq!(said(&mut engine).0, [Position::new(4)]);
+    assert_eq!(pushed(&mut engine), [Position::new(4)]);
     let fourth = engine.take_batch();
-    assert_eq!(said(&mut engine).0, []);
+    assert_eq!(pushed(&mut engine), []);
     commit(&mut engine, &fourth);
-    assert_eq!(said(&mut engine).0, [Position::new(5)]);
+    assert_eq!(pushed(&mut engine), [Position::new(5)]);
 }
