@@ -58,9 +58,9 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
         let public = secret.public();
         let point = public.point().unwrap();
         let signature = secret.sign(tagged());
-        let span = Duration::from_millis(amount.of(40, 1));
+        let span = Duration::from_millis(amount.of(5, 1));
         let mut text = [0x5a; 32];
-        let found = in_turn::<9>(amount.of(15, 1), |candidate| match candidate {
+        let found = in_turn::<11>(amount.of(61, 1), |candidate| match candidate {
             0 => cpu_seconds_each(span, || {
                 black_box(handshake(kind.suite, strangers.next().unwrap(), &bob));
             }),
@@ -87,15 +87,27 @@ pub(crate) fn compare(report: &mut Report, amount: Amount) {
             6 => cpu_seconds_each(span, || {
                 black_box(black_box(&public).point().unwrap().x25519());
             }),
+            9 => cpu_seconds_each(span, || {
+                black_box(black_box(&public).point().unwrap());
+            }),
+            10 => cpu_seconds_each(span, || {
+                black_box(digest(&SHA256, black_box(&[0x5a; 64])));
+            }),
             _ => cpu_seconds_each(span, || sealed(primitives, kind.suite, &mut text)),
         });
-        let [ours, agree, pair, sign, check, decode, form, aead, known] = found;
-        let root = cpu_seconds_each(span, || {
-            black_box(black_box(&public).point().unwrap());
-        });
-        let hash = cpu_seconds_each(span, || {
-            black_box(digest(&SHA256, black_box(&[0x5a; 64])));
-        });
+        let [
+            ours,
+            agree,
+            pair,
+            sign,
+            check,
+            decode,
+            form,
+            aead,
+            known,
+            root,
+            hash,
+        ] = found;
         let needed = AGREEMENTS * agree
             + KEYS * pair
             + SIGNATURES * (sign + check)
