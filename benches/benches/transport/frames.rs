@@ -194,9 +194,9 @@ const TEXTS: [(&str, usize, f64); 3] = [
 const MESSAGES: [(&str, usize, Option<f64>); 4] = [
     ("64B", 64, None),
     ("1KiB", 1024, Some(0.92)),
-    ("16KiB", 16_384 - 5, Some(0.92)),
+    ("16KiB", 16_384 - 5, Some(0.90)),
     // What fills a record, without the headers of its four frames.
-    ("64KiB", 65_519 - 20, Some(0.92)),
+    ("64KiB", 65_519 - 20, Some(0.90)),
 ];
 
 pub(crate) fn compare(report: &mut Report, amount: Amount) {
